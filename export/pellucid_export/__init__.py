@@ -1,0 +1,1 @@
+"""pellucid's exporters: from a student's weights to a file that proves itself."""

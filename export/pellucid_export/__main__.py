@@ -1,0 +1,39 @@
+"""Build the files the runtime loads: python -m pellucid_export WEIGHTS -o DIR [--steps 1 2 3]"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pellucid_student.weights import load_student
+
+from .onnx_file import ParityError, export_onnx
+
+QUALITY_GATE_FAILED = 3
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m pellucid_export", description=__doc__)
+    parser.add_argument("weights", type=Path, help="a student's .safetensors")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the .onnx files")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3], choices=[1, 2, 3])
+    args = parser.parse_args()
+    try:
+        student, provenance = load_student(args.weights)
+        for steps in args.steps:
+            path = args.out / f"allinone-{provenance.preset}-{steps}step.onnx"
+            done = export_onnx(student, provenance, steps, path)
+            size = path.stat().st_size / 1e6
+            sys.stdout.write(
+                f"ONNX fp32  {size:.2f} MB  {done.parity_db:.0f} dB vs torch  {path}\n"
+            )
+    except ParityError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return QUALITY_GATE_FAILED
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

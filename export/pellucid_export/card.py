@@ -1,0 +1,77 @@
+"""The metadata that travels inside every exported file, key `pellucid.config`."""
+
+import hashlib
+
+from pellucid_student.plain_unet import PlainUNet, receptive_radius
+from pellucid_student.scene import SCENE_SIZE
+from pellucid_student.weights import Provenance, parameter_count
+
+KEY = "pellucid.config"
+SCHEMA_VERSION = 1
+
+
+def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, object]:
+    """Everything a runtime or another program needs to open the file with nothing beside it."""
+    config = student.config
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": f"allinone-{provenance.preset}-{steps}step",
+        "task": "allinone",
+        "purpose": "blind restoration of rain, low light, haze, snow, blur and noise",
+        "arch": "plain-unet",
+        "arch_args": config.to_dict(),
+        "params": parameter_count(student),
+        "macs_per_pixel": steps * macs_per_pixel(student),
+        "steps": steps,
+        "scale": 1,
+        "input_channels": 3,
+        "output_channels": 3,
+        "size_requirements": {"multiple_of": 1, "minimum": 1, "square": False},
+        "tiling": "supported",
+        "receptive_field": steps * receptive_radius(config),
+        "tile_multiple": config.multiple,
+        "scene_size": SCENE_SIZE,
+        "color_space": "srgb",
+        "value_range": [0, 1],
+        "layout": "NCHW",
+        "channel_order": "RGB",
+        "license": provenance.license,
+        "datasets": provenance.datasets,
+        "teacher": provenance.teacher,
+        "recipe": provenance.recipe,
+        "train_steps": provenance.steps,
+        "date": provenance.date,
+        "version": "1.0",
+        "sha256_weights": weights_digest(student),
+    }
+
+
+def macs_per_pixel(student: PlainUNet) -> float:
+    """Multiply-accumulates of one call for one input pixel: kernels weighted by 1/scale².
+
+    Bias terms and the vector layers of the scene code are not counted (no spatial extent).
+    """
+    total = 0.0
+    for name, weight in student.named_parameters():
+        if weight.ndim != 4:
+            continue
+        total += weight.numel() / _scale(name) ** 2
+    return total
+
+
+def _scale(name: str) -> int:
+    """Scale of a convolution's output grid (for `up`: of its input grid), 2 at the stem."""
+    part, _, rest = name.partition(".")
+    if part in ("stem", "head"):
+        return 2
+    level = int(rest.split(".")[0])
+    return int(2 ** (level + (2 if part in ("down", "up") else 1)))
+
+
+def weights_digest(student: PlainUNet) -> str:
+    """SHA-256 over the weights in name order: two files with the same digest restore alike."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(student.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""pellucid's students: small networks that restore in one to three steps."""

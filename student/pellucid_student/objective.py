@@ -1,0 +1,45 @@
+"""The student's loss: DiffUIR's residual objective on the states that its own sampler visits.
+
+A student is used without noise (start_noise 0), so it is trained without noise too: this removes
+the published mismatch between training (β̄_T ≈ 1) and sampling (0.1). Later calls of a sampler see
+states built from the student's own earlier estimates; they are trained on exactly those states.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.processes import diffuir
+
+FIRST_CALL_SHARE = 0.6
+SCHEDULE = diffuir.schedule()
+
+
+def unrolled_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """L1 between estimate and clean image at one call of a one- to three-step sampler, ().
+
+    With FIRST_CALL_SHARE it is the first call, the only one of the one-step student; otherwise a
+    later call of a two- or three-step sampler, earlier ones run without gradient.
+    """
+    draw = torch.rand(2, generator=generator)
+    calls = 1
+    grid = diffuir.step_grid(1)
+    if float(draw[0]) >= FIRST_CALL_SHARE:
+        calls, steps = ((2, 2), (2, 3), (3, 3))[int(draw[1] * 3)]
+        grid = diffuir.step_grid(steps)[:calls]
+    degraded, clean = batch.degraded, batch.clean
+    with torch.no_grad():
+        state = diffuir.start_state(SCHEDULE, degraded, 0.0, None)
+        for t, s in pairwise(grid):
+            residual = model(state, degraded, _time(t, degraded))
+            estimate = (degraded - residual).clamp(-1.0, 1.0)
+            state = diffuir.reverse_step(SCHEDULE, state, degraded - estimate, degraded, t, s)
+    residual = model(state, degraded, _time(grid[-1], degraded))
+    loss: Tensor = (residual.float() - (degraded - clean)).abs().mean()
+    return loss
+
+
+def _time(t: int, like: Tensor) -> Tensor:
+    return SCHEDULE.time(torch.full((like.shape[0],), t))  # (B,)

@@ -1,0 +1,170 @@
+"""PlainUNet: the student network.
+
+Notable choices, each for a device
+- Pixel-unshuffle by 2 at the stem, pixel-shuffle at the head: no full-resolution convolution.
+- Plain 3x3 convolutions and ReLU; no norm, no attention, no gate, no depthwise layer: these cost
+  more time than their operations say, and NPUs fall back on them.
+- Additive skips: no concatenation to move through memory.
+- The receptive field is bounded, so overlapping tiles give the very same pixels.
+- What needs the whole picture comes in as the scene code, one vector that enters as a bias per
+  channel (levels below the first) and as a tone curve on the input.
+- The sampler visits a fixed list of t, so the time step is a row of a table: at export it is a
+  constant added to a bias.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pellucid_teacher.processes import diffuir
+
+from .layers import RepConv, ResidualBlock
+from .scene import SCENE_SIZE, measure_scene
+
+# Every t that a one-, two- or three-step sampler visits.
+VISITED_T = tuple(sorted({t for steps in (1, 2, 3) for t in diffuir.step_grid(steps)}))
+
+
+@dataclass(frozen=True)
+class PlainUNetConfig:
+    """Widths and depths from 1/2 resolution down; the last level has no decoder of its own."""
+
+    widths: tuple[int, ...] = (32, 64, 96, 96)
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    decoder_blocks: tuple[int, ...] = (1, 1, 1)
+    code_width: int = 64
+
+    def __post_init__(self) -> None:
+        levels = len(self.widths)
+        if len(self.encoder_blocks) != levels or len(self.decoder_blocks) != levels - 1:
+            raise ValueError(
+                f"{levels} widths need {levels} encoder and {levels - 1} decoder entries, got "
+                f"{self.encoder_blocks} and {self.decoder_blocks}"
+            )
+        if any(width % 16 for width in self.widths):
+            raise ValueError(f"widths must be multiples of 16 (vector units), got {self.widths}")
+
+    @property
+    def multiple(self) -> int:
+        """Input height and width must be multiples of this."""
+        return int(2 ** len(self.widths))
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> "PlainUNetConfig":
+        """The config that `to_dict` wrote, also after a trip through JSON (lists for tuples)."""
+        return cls(
+            widths=tuple(told["widths"]),
+            encoder_blocks=tuple(told["encoder_blocks"]),
+            decoder_blocks=tuple(told["decoder_blocks"]),
+            code_width=int(told["code_width"]),
+        )
+
+
+TINY = PlainUNetConfig()
+NANO = PlainUNetConfig(widths=(32, 48, 64, 64))
+PICO = PlainUNetConfig(widths=(16, 32, 48), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1))
+PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO}
+
+
+class PlainUNet(nn.Module):
+    """Denoiser for DiffUIR's process; images (B, 3, H, W) in [-1, 1], H and W multiples of 16."""
+
+    def __init__(self, config: PlainUNetConfig = TINY) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.stem = RepConv(24, widths[0])
+        self.encoder = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
+            for c, n in zip(widths, config.encoder_blocks, strict=True)
+        )
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2)
+            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2)
+            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
+            for c, n in zip(widths[:-1], config.decoder_blocks, strict=True)
+        )
+        self.head = RepConv(widths[0], 12, gain=0.01)
+        self.read_scene = nn.Linear(SCENE_SIZE, config.code_width)
+        self.time_rows = nn.Parameter(torch.zeros(len(VISITED_T), config.code_width))
+        self.code = nn.Linear(config.code_width, config.code_width)
+        self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths[1:])
+        self.curve = nn.Linear(config.code_width, 9)
+        nn.init.zeros_(self.curve.weight)
+        nn.init.zeros_(self.curve.bias)
+        times = diffuir.schedule().time(torch.tensor(VISITED_T))  # (rows,)
+        self.register_buffer("times", times, persistent=False)
+
+    def forward(
+        self, x_t: Tensor, condition: Tensor, time: Tensor, scene: Tensor | None = None
+    ) -> Tensor:
+        """Estimate of I_res = I_in - I_0 by the denoiser contract; scene (B, SCENE_SIZE) or None
+        to measure it from the condition itself."""
+        times = self.get_buffer("times")
+        row = (time[:, None] - times[None, :]).abs().argmin(dim=1)  # (B,)
+        picture = (condition + 1.0) / 2.0
+        code = self.scene_code(measure_scene(picture) if scene is None else scene)
+        return condition - self.estimate(x_t, condition, code + self.time_rows[row])
+
+    def scene_code(self, scene: Tensor) -> Tensor:
+        """(B, SCENE_SIZE) -> (B, code_width), before the time row is added."""
+        out: Tensor = self.read_scene(scene)
+        return out
+
+    def estimate(self, x_t: Tensor, condition: Tensor, code: Tensor) -> Tensor:
+        """Estimate of I_0 in [-1, 1], unclipped, (B, 3, H, W); code (B, code_width) with time."""
+        code = self.code(F.relu(code)).relu()
+        toned = self.tone(condition, code)
+        x = F.pixel_unshuffle(torch.cat([x_t, toned], dim=1), 2)  # (B, 24, H/2, W/2)
+        x = F.relu(self.stem(x))
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.encoder):
+            if level > 0:
+                skips.append(x)
+                bias = self.bias[level - 1](code)[:, :, None, None]  # (B, C, 1, 1)
+                x = F.relu(self.down[level - 1](x) + bias)
+            x = blocks(x)
+        for level in reversed(range(len(skips))):
+            x = self.decoder[level](skips[level] + self.up[level](x))
+        detail = F.pixel_shuffle(self.head(x), 2)  # (B, 3, H, W)
+        estimate: Tensor = toned + detail
+        return estimate
+
+    def tone(self, condition: Tensor, code: Tensor) -> Tensor:
+        """Global tone curve per channel, on [0, 1]:  y = s·g·v / (1 + (g - 1)·v) + o.
+
+        g is the gain at black; g = s = 1, o = 0 is the identity and the curve's start value.
+        """
+        log_gain, scale, offset = self.curve(code)[:, :, None, None].chunk(3, dim=1)
+        gain = torch.exp(log_gain.clamp(-2.0, 4.0))  # (B, 3, 1, 1)
+        v = (condition + 1.0) / 2.0
+        curved: Tensor = v * ((1.0 + scale) * gain) / (1.0 + (gain - 1.0) * v) + offset
+        return 2.0 * curved - 1.0
+
+
+def receptive_radius(config: PlainUNetConfig) -> int:
+    """Upper bound in pixels of how far an output pixel looks, by summing every layer's reach.
+
+    A 3x3 convolution at scale k adds k; crossing a 2x2 stride-2 layer at scale k adds k (the
+    pixel may sit at either end of its cell), once going down and not again going up.
+    """
+    reach = 2 + 2 + 1  # stem and head at 1/2, and the unshuffle's cell
+    for level, blocks in enumerate(config.encoder_blocks):
+        decoder = config.decoder_blocks[level] if level < len(config.decoder_blocks) else 0
+        scale = 2 ** (level + 1)
+        reach += 2 * (blocks + decoder) * scale
+        if level > 0:
+            reach += scale // 2
+    return reach

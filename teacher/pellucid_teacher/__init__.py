@@ -1,0 +1,1 @@
+"""pellucid's teachers: diffusion processes, networks, degradations and training."""

@@ -1,0 +1,136 @@
+"""From a corpus to training samples: pick a task, cut a crop, degrade it.
+
+Sample number i of seed s is drawn from its own generator, default_rng([s, i]): any sample can be
+made again alone, and a resumed training goes on with exactly the samples it would have seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from .blur import add_blur, blur_kernel
+from .corpus import Corpus, Pixels
+from .haze import add_haze
+from .light import Image
+from .lowlight import add_lowlight
+from .noise import add_noise
+from .rain import add_rain, streak_bank
+from .snow import add_snow, flake_bank
+
+TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
+
+
+@dataclass(frozen=True)
+class TaskMix:
+    """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
+
+    rain: float = 0.23
+    lowlight: float = 0.16
+    haze: float = 0.14
+    snow: float = 0.09
+    blur: float = 0.10
+    noise: float = 0.23
+    clean: float = 0.05
+
+    def probabilities(self) -> list[float]:
+        shares = [float(getattr(self, task)) for task in TASKS]
+        if min(shares) < 0 or sum(shares) <= 0:
+            raise ValueError(f"task shares must be >= 0 and not all 0, got {self}")
+        return [share / sum(shares) for share in shares]
+
+
+class Synthesis:
+    """Draws (degraded, clean, task) samples from a corpus.
+
+    Streak layers, flake layers and blur kernels come from banks made once at the start, so that a
+    sample costs a window of a layer instead of a large convolution.
+    """
+
+    def __init__(
+        self, corpus: Corpus, crop: int, mix: TaskMix | None = None, bank_seed: int = 0
+    ) -> None:
+        self.corpus = corpus
+        self.crop = crop
+        self.probabilities = (mix or TaskMix()).probabilities()
+        rng = np.random.default_rng(bank_seed)
+        self.streaks = streak_bank(rng, 96)
+        self.flakes = flake_bank(rng, 64)
+        self.kernels = [blur_kernel(rng) for _ in range(400)]
+
+    def sample(self, seed: int, index: int) -> tuple[Image, Image, str]:
+        """Sample `index` of stream `seed`: (degraded, clean, task), images (crop, crop, 3)."""
+        rng = np.random.default_rng([seed, index])
+        task = TASKS[int(rng.choice(len(TASKS), p=self.probabilities))]
+        degraded, clean = self.draw(task, rng)
+        return degraded, clean, task
+
+    def draw(self, task: str, rng: Generator) -> tuple[Image, Image]:
+        """One (degraded, clean) crop of `task`, float32 (crop, crop, 3)."""
+        corpus = self.corpus
+        if task == "lowlight" and corpus.lowlight and rng.random() < 0.6:
+            pair = corpus.lowlight[int(rng.integers(len(corpus.lowlight)))]
+            degraded, clean = _crop(pair, self.crop, rng, shrink=0.7)
+            return degraded, clean
+        if task == "noise" and corpus.noise and rng.random() < 0.12:
+            pair = corpus.noise[int(rng.integers(len(corpus.noise)))]
+            degraded, clean = _crop(pair, self.crop, rng, shrink=0.0)
+            return degraded, clean
+        if task == "haze" and corpus.depth and rng.random() < 0.3:
+            photo, metres = corpus.depth[int(rng.integers(len(corpus.depth)))]
+            clean, depth = _crop((photo, metres), self.crop, rng, shrink=0.8)
+            return add_haze(clean, rng, depth), clean
+        photo = corpus.clean[int(rng.integers(len(corpus.clean)))]
+        # Haze and darkness are read off large regions: show more of the picture in a crop.
+        shrink = 0.7 if task in ("haze", "lowlight") else 0.3
+        (clean,) = _crop((photo,), self.crop, rng, shrink)
+        return self._degrade(task, clean, rng), clean
+
+    def _degrade(self, task: str, clean: Image, rng: Generator) -> Image:
+        match task:
+            case "rain":
+                return add_rain(clean, rng, self.streaks, self.corpus.rain_layers)
+            case "lowlight":
+                return add_lowlight(clean, rng)
+            case "haze":
+                return add_haze(clean, rng)
+            case "snow":
+                return add_snow(clean, rng, self.flakes, self.corpus.snow_layers)
+            case "blur":
+                return add_blur(clean, rng, self.kernels)
+            case "noise":
+                return add_noise(clean, rng)
+            case "clean":
+                return clean
+        raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
+
+
+def _crop(
+    pictures: Sequence[Pixels | Image], size: int, rng: Generator, shrink: float
+) -> list[Image]:
+    """The same random window of registered pictures, float32, mirrored or transposed at random.
+
+    With chance `shrink` the window is taken larger and reduced by area averaging, which also cleans
+    the source's own noise and JPEG blocks.
+    """
+    height, width = pictures[0].shape[:2]
+    window = size
+    if rng.random() < shrink:
+        window = int(rng.integers(size, min(height, width) + 1))
+    top = int(rng.integers(0, height - window + 1))
+    left = int(rng.integers(0, width - window + 1))
+    flip, transpose = rng.random() < 0.5, rng.random() < 0.15
+    out = []
+    for picture in pictures:
+        patch = picture[top : top + window, left : left + window]
+        unit = patch.astype(np.float32) / (255.0 if patch.dtype == np.uint8 else 1.0)
+        if window != size:
+            unit = np.asarray(cv2.resize(unit, (size, size), interpolation=cv2.INTER_AREA))
+        if flip:
+            unit = unit[:, ::-1]
+        if transpose:
+            unit = np.swapaxes(unit, 0, 1)
+        out.append(np.ascontiguousarray(unit, dtype=np.float32))
+    return out

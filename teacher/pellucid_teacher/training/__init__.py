@@ -1,0 +1,1 @@
+"""Training: one loop for teachers and students, with checkpoints, EMA and exact resume."""

@@ -1,0 +1,132 @@
+"""ONNX export: parity, metadata, the optional scene input, refusal below the floor."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from pellucid_export import onnx_file
+from pellucid_export.card import KEY, macs_per_pixel
+from pellucid_export.onnx_file import ParityError, agreement_db, export_onnx
+from pellucid_export.restoration import Restoration, unmeasured_scene
+from pellucid_student.layers import fold
+from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.weights import Provenance
+from pellucid_teacher.processes import diffuir
+
+
+@pytest.fixture(scope="module")
+def student() -> PlainUNet:
+    torch.manual_seed(0)
+    model = PlainUNet(PICO)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    folded = fold(model)
+    assert isinstance(folded, PlainUNet)
+    return folded
+
+
+@pytest.fixture(scope="module")
+def exported(student: PlainUNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "two.onnx"
+    done = export_onnx(student, Provenance("pico", "test", 0), 2, path)
+    assert done.parity_db >= 100
+    assert [p.name for p in path.parent.iterdir()] == ["two.onnx"]  # one file, nothing beside it
+    return path
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_unrolled_graph_is_the_sampler(student: PlainUNet, steps: int) -> None:
+    image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    sampled = diffuir.sample(student, diffuir.schedule(), 2 * image - 1, steps)
+    unrolled = Restoration(student, steps)(image, unmeasured_scene())
+    assert (unrolled - (sampled + 1) / 2).abs().max() < 1e-5
+
+
+def test_one_required_input_one_output(exported: Path) -> None:
+    loaded = session(exported)
+    (taken,), (given,) = loaded.get_inputs(), loaded.get_outputs()
+    assert (taken.name, taken.shape) == ("input", [1, 3, "height", "width"])
+    assert given.name == "output"
+    assert [i.name for i in loaded.get_overridable_initializers()] == ["scene"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 33), (33, 7), (48, 32), (50, 31)])
+def test_any_size_gives_its_own_size(exported: Path, height: int, width: int) -> None:
+    image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+    out = np.asarray(session(exported).run(None, {"input": image})[0])
+    assert out.shape == image.shape
+    assert out.min() >= 0 and out.max() <= 1
+
+
+def test_given_scene_replaces_the_measured_one(exported: Path) -> None:
+    image = np.full((1, 3, 16, 16), 0.3, np.float32)  # exactly on a knot
+    scene = np.zeros((1, 4, 10), np.float32)
+    scene[:, :, 5] = 1.0
+    run = session(exported).run
+    measured = np.asarray(run(None, {"input": image})[0])
+    given = np.asarray(run(None, {"input": image, "scene": scene.reshape(1, 40)})[0])
+    other = np.asarray(run(None, {"input": image, "scene": scene[..., ::-1].reshape(1, 40)})[0])
+    assert np.abs(given - measured).max() < 1e-5
+    assert np.abs(other - measured).max() > 1e-4
+
+
+def test_file_describes_itself(exported: Path, student: PlainUNet) -> None:
+    model = onnx.load(exported)
+    told = json.loads({p.key: p.value for p in model.metadata_props}[KEY])
+    assert told["id"] == "allinone-pico-2step" and told["steps"] == 2
+    assert told["params"] == sum(p.numel() for p in student.parameters())
+    assert told["tile_multiple"] == 8 and told["scene_size"] == 40
+    assert model.opset_import[0].version >= 18
+    ops = {node.op_type for node in model.graph.node}
+    assert not {op for op in ops if op.startswith("Random")}
+
+
+def test_macs_agree_with_a_count_over_the_real_layers(student: PlainUNet) -> None:
+    counted = 0
+
+    def hook(module: nn.Module, args: object, out: torch.Tensor) -> None:
+        nonlocal counted
+        weight = module.weight
+        assert isinstance(weight, torch.Tensor) and isinstance(args, tuple)
+        grid = args[0] if isinstance(module, nn.ConvTranspose2d) else out
+        counted += weight.numel() * grid.shape[2] * grid.shape[3]
+
+    handles = [m.register_forward_hook(hook) for m in student.modules() if _is_spatial(m)]
+    image = torch.zeros(1, 3, 64, 64)
+    student(image, image, torch.tensor([993.65]))
+    for handle in handles:
+        handle.remove()
+    assert macs_per_pixel(student) == pytest.approx(counted / 64**2)
+
+
+def _is_spatial(module: nn.Module) -> bool:
+    return getattr(module, "weight", torch.zeros(1)).ndim == 4
+
+
+def test_parity_under_the_floor_writes_nothing(
+    student: PlainUNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "_parity_db", lambda data, restoration: 43.2)
+    with pytest.raises(ParityError, match=r"43\.2 dB, expected at least 100 dB"):
+        export_onnx(student, Provenance("pico", "test", 0), 1, tmp_path / "out" / "x.onnx")
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+def test_agreement_in_closed_form() -> None:
+    zero = np.zeros((2, 2), np.float32)
+    assert agreement_db(zero + 0.1, zero) == pytest.approx(20.0, abs=1e-4)
+    assert agreement_db(zero, zero) == 200.0
+    assert agreement_db(zero + np.nan, zero) == float("-inf")
+    assert agreement_db(np.zeros((1, 2), np.float32), zero) == float("-inf")

@@ -1,0 +1,169 @@
+"""The student: contract, folding, scene code, receptive field, weights on disk."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid.scene import KNOTS
+from pellucid_student.layers import RepConv, fold
+from pellucid_student.plain_unet import (
+    PICO,
+    PRESETS,
+    VISITED_T,
+    PlainUNet,
+    PlainUNetConfig,
+    receptive_radius,
+)
+from pellucid_student.scene import SCENE_SIZE, measure_scene
+from pellucid_student.weights import Provenance, load_student, parameter_count, save_student
+from pellucid_teacher.processes import diffuir
+
+SCHED = diffuir.schedule()
+
+
+def student(config: PlainUNetConfig = PICO, seed: int = 0) -> PlainUNet:
+    """A student with every parameter drawn, so that no branch is silently zero."""
+    torch.manual_seed(seed)
+    model = PlainUNet(config)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    return model.eval().requires_grad_(False)
+
+
+def condition(height: int = 32, width: int = 48, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.rand(1, 3, height, width, generator=generator) - 1
+
+
+def test_sizes_of_the_family() -> None:
+    counts = {name: parameter_count(fold(PlainUNet(config))) for name, config in PRESETS.items()}
+    assert counts["tiny"] <= 900_000
+    assert counts["nano"] <= 450_000
+    assert counts["pico"] <= 150_000
+
+
+def test_untrained_student_leaves_pictures_nearly_alone() -> None:
+    torch.manual_seed(0)
+    restored = diffuir.sample(PlainUNet(PICO).eval(), SCHED, condition(), 1)
+    assert (restored - condition()).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_it_is_a_denoiser_for_the_sampler(steps: int) -> None:
+    restored = diffuir.sample(student(), SCHED, condition(), steps)
+    assert restored.shape == condition().shape
+    assert restored.abs().max() <= 1
+
+
+def test_time_selects_its_row() -> None:
+    model = student()
+    code = model.scene_code(measure_scene((condition() + 1) / 2))
+    for row, t in enumerate(VISITED_T):
+        time = SCHED.time(torch.tensor([t]))
+        expected = condition() - model.estimate(
+            condition(), condition(), code + model.time_rows[row]
+        )
+        assert torch.equal(model(condition(), condition(), time), expected)
+
+
+def test_folding_changes_nothing_but_the_parameters() -> None:
+    model = student(replace(PICO, encoder_blocks=(2, 1, 1)))
+    time = SCHED.time(torch.tensor([999]))
+    before = model(condition(), condition(), time)
+    after = fold(model)(condition(), condition(), time)
+    assert (before - after).abs().max() < 1e-5
+    assert parameter_count(fold(model)) < parameter_count(model)
+
+
+def test_folded_kernel_is_the_sum_of_its_branches() -> None:
+    conv = RepConv(4, 4)
+    for parameter in conv.parameters():
+        nn.init.normal_(parameter)
+    assert conv.point is not None and conv.scale is not None
+    x = torch.randn(1, 4, 6, 6)
+    branches = (
+        nn.functional.conv2d(x, conv.weight, conv.bias, padding=1)
+        + nn.functional.conv2d(x, conv.point[:, :, None, None])
+        + conv.scale[:, None, None] * x
+    )
+    assert torch.allclose(conv(x), branches, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pico", "nano"])
+def test_receptive_radius_is_a_bound_and_nearly_tight(name: str) -> None:
+    config = PRESETS[name]
+    radius, size = receptive_radius(config), 256
+    model = student(config).double()
+    scene = torch.rand(1, SCENE_SIZE).double()
+    image = condition(size, size).double().requires_grad_(True)
+    time = SCHED.time(torch.tensor([999]))
+    reach = 0
+    for y, x in ((128, 128), (127, 120), (121, 135)):
+        (gradient,) = torch.autograd.grad(model(image, image, time, scene)[0, :, y, x].sum(), image)
+        rows, cols = gradient[0].abs().sum(0).nonzero(as_tuple=True)
+        reach = max(reach, int((rows - y).abs().max()), int((cols - x).abs().max()))
+    assert reach <= radius
+    assert reach >= radius - 2 * config.multiple
+
+
+def test_scene_is_a_soft_histogram() -> None:
+    flat = torch.full((1, 3, 8, 8), KNOTS[3])
+    expected = torch.zeros(4, len(KNOTS))
+    expected[:, 3] = 1.0
+    assert torch.allclose(measure_scene(flat).reshape(4, -1), expected, atol=1e-6)
+    between = torch.full((1, 3, 8, 8), (KNOTS[5] + KNOTS[6]) / 2)
+    assert torch.allclose(measure_scene(between)[0, 5:7], torch.full((2,), 0.5), atol=1e-5)
+    parts = measure_scene(torch.rand(3, 3, 16, 16)).reshape(3, 4, -1).sum(2)
+    assert torch.allclose(parts, torch.ones(3, 4), atol=1e-5)
+
+
+def test_scene_tells_channels_apart() -> None:
+    red = torch.zeros(1, 3, 8, 8)
+    red[:, 0] = 1.0
+    code = measure_scene(red).reshape(4, -1)
+    told = torch.stack([code[0, -1], code[1, 0], code[3, 0]])  # red full, green and darkest empty
+    assert torch.allclose(told, torch.ones(3), atol=1e-6)
+
+
+def test_tone_curve_starts_as_the_identity_and_is_monotone() -> None:
+    model = PlainUNet(PICO)
+    flat = torch.linspace(-1, 1, 33).repeat(1, 3, 1, 1)  # (1, 3, 1, 33)
+    code = torch.randn(1, PICO.code_width).abs()
+    assert torch.allclose(model.tone(flat, code), flat, atol=1e-6)
+    nn.init.normal_(model.curve.weight[:3], std=0.2)
+    assert (model.tone(flat, code).diff(dim=3) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"widths": (16, 32)}, "2 widths need"), ({"widths": (16, 32, 40)}, "multiples of 16")],
+)
+def test_impossible_configs_are_refused(change: dict[str, tuple[int, ...]], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        PlainUNetConfig(widths=change["widths"], encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1))
+
+
+def test_weights_reload_from_one_file(tmp_path: Path) -> None:
+    model = student()
+    path = tmp_path / "pico.safetensors"
+    told = Provenance("pico", "test", 7, ["BSDS500 (non-commercial research)"])
+    save_student(path, model, told)
+    loaded, provenance = load_student(path)
+    assert provenance == told and loaded.config == model.config
+    time = SCHED.time(torch.tensor([999]))
+    assert torch.equal(
+        loaded(condition(), condition(), time), fold(model)(condition(), condition(), time)
+    )
+
+
+def test_foreign_or_missing_weights_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="not a student's weights"):
+        load_student(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="no such weights file"):
+        load_student(tmp_path / "missing.safetensors")

@@ -1,0 +1,80 @@
+"""The training loop: it learns, a killed run goes on exactly, a wrong checkpoint is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.data.synthesis import Synthesis
+from pellucid_teacher.training.loop import TrainConfig, learning_rate, train
+
+CONFIG = TrainConfig(steps=12, batch_size=2, lr=1e-2, warmup=2, workers=0, save_every=4, ema=0.5)
+
+
+@pytest.fixture(scope="module")
+def synthesis() -> Synthesis:
+    rng = np.random.default_rng(0)
+    return Synthesis(Corpus([rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)]), 16)
+
+
+def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    noise = 0.01 * torch.rand(batch.clean.shape, generator=generator)
+    value: Tensor = (model(batch.degraded + noise) - batch.clean).abs().mean()
+    return value
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Conv2d(3, 3, 3, padding=1)
+
+
+def test_a_killed_run_continues_with_the_same_losses(synthesis: Synthesis, tmp_path: Path) -> None:
+    whole = [r.loss for r in train(network(), loss, synthesis, CONFIG, tmp_path / "whole")]
+    assert len(whole) == 12
+
+    cut = train(network(), loss, synthesis, CONFIG, tmp_path / "cut")
+    first = [next(cut).loss for _ in range(6)]  # checkpoint at 4, killed at 6
+    del cut
+    resumed = list(train(network(), loss, synthesis, CONFIG, tmp_path / "cut"))
+    assert resumed[0].step == 5
+    assert first[:4] + [r.loss for r in resumed] == whole
+
+
+def test_a_finished_run_has_nothing_left_to_do(synthesis: Synthesis, tmp_path: Path) -> None:
+    list(train(network(), loss, synthesis, CONFIG, tmp_path))
+    assert list(train(network(), loss, synthesis, CONFIG, tmp_path)) == []
+
+
+def test_another_recipe_or_network_is_refused(synthesis: Synthesis, tmp_path: Path) -> None:
+    list(train(network(), loss, synthesis, CONFIG, tmp_path))
+    with pytest.raises(ValueError, match=r"lr: 0.01 then, 0.02 now"):
+        next(train(network(), loss, synthesis, replace(CONFIG, lr=2e-2), tmp_path))
+    with pytest.raises(ValueError, match="holds another network"):
+        next(train(nn.Conv2d(3, 3, 1), loss, synthesis, CONFIG, tmp_path))
+
+
+def test_time_budget_ends_the_run(synthesis: Synthesis, tmp_path: Path) -> None:
+    assert list(train(network(), loss, synthesis, CONFIG, tmp_path, minutes=1e-9)) == []
+
+
+def test_ema_follows_its_recurrence(synthesis: Synthesis, tmp_path: Path) -> None:
+    model = network()
+    expected: Tensor | None = None
+    for report in train(model, loss, synthesis, CONFIG, tmp_path):
+        now = model.state_dict()["bias"].clone()
+        # AveragedModel starts from the first weights it is given, then decays.
+        expected = now if expected is None else 0.5 * expected + 0.5 * now
+        assert torch.allclose(report.ema.state_dict()["bias"], expected, atol=1e-7)
+
+
+def test_learning_rate_warms_up_and_ends_at_its_floor() -> None:
+    config = TrainConfig(lr=1.0, final_lr=0.1, warmup=10)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 50, 0.5) == pytest.approx(0.55)
+    assert learning_rate(config, 99, 1.0) == pytest.approx(0.1)
