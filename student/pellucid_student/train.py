@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from pellucid_teacher.data.corpus import load_corpus
+from pellucid_teacher.data.stream import single_thread_opencv
 from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.training.loop import TrainConfig, train
 
@@ -29,6 +30,7 @@ def main() -> int:
     args = parser.parse_args()
 
     config = TrainConfig(steps=60_000)
+    single_thread_opencv()
     corpus = load_corpus(args.data, frozenset(args.leave_out))
     print(f"{len(corpus.clean)} clean photos, {len(corpus.lowlight)} low-light pairs", flush=True)
     torch.manual_seed(config.seed)

@@ -36,8 +36,10 @@ def _to_tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(image).permute(2, 0, 1) * 2.0 - 1.0  # (3, H, W)
 
 
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)  # workers beside the network must not fight it for cores
+def single_thread_opencv() -> None:
+    """Call before loading a corpus. OpenCV's thread pool does not survive the fork into a worker
+    (it hangs, now and then), and workers must not fight the network for cores anyway."""
+    cv2.setNumThreads(0)
 
 
 def batches(
@@ -49,7 +51,6 @@ def batches(
         samples,
         batch_size=batch_size,
         num_workers=workers,
-        worker_init_fn=_one_thread,
         prefetch_factor=8 if workers else None,
     )
     for degraded, clean in loader:

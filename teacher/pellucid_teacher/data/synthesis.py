@@ -28,11 +28,11 @@ class TaskMix:
     """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
 
     rain: float = 0.23
-    lowlight: float = 0.16
+    lowlight: float = 0.15
     haze: float = 0.14
     snow: float = 0.09
-    blur: float = 0.10
-    noise: float = 0.23
+    blur: float = 0.09
+    noise: float = 0.25
     clean: float = 0.05
 
     def probabilities(self) -> list[float]:

@@ -34,11 +34,11 @@ class TrainConfig:
 
     steps: int = 40_000
     batch_size: int = 8
-    lr: float = 1e-3
+    lr: float = 2e-3
     final_lr: float = 1e-5
     warmup: int = 500
     ema: float = 0.999
-    clip: float = 1.0
+    clip: float = 5.0
     seed: int = 1
     workers: int = 1
     save_every: int = 1000

@@ -1,0 +1,13 @@
+"""pellucid: few-step image restoration for cameras and phones.
+
+from pellucid import Restorer
+restore = Restorer()
+restore("rain.jpg").save("dry.jpg")
+"""
+
+from .errors import ModelError, PellucidError, PhotoError
+from .photo import Photo, read_photo
+from .restorer import Restorer
+
+__all__ = ["ModelError", "PellucidError", "Photo", "PhotoError", "Restorer", "read_photo"]
+__version__ = "0.1.0"

@@ -1,0 +1,67 @@
+"""The model card that travels inside every exported file, metadata key `pellucid.config`."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ModelError
+
+KEY = "pellucid.config"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the runtime needs to know about a model.
+
+    receptive_field: radius in px, an output pixel depends on no input pixel farther away; None if
+    unknown. tile_multiple: tiles must start at multiples of it. scene_size: length of the optional
+    `scene` input, 0 if there is none. steps: network passes a restoration.
+    """
+
+    id: str
+    task: str = "unknown"
+    purpose: str = ""
+    params: int = 0
+    macs_per_pixel: float = 0.0
+    steps: int = 1
+    receptive_field: int | None = None
+    tile_multiple: int = 1
+    scene_size: int = 0
+    license: str = "unknown"
+    version: str = "unknown"
+
+
+def read_card(metadata: dict[str, str], name: str) -> ModelCard:
+    """Card from a file's metadata; a foreign file without one gets a card that says so.
+
+    Raises ModelError if the card was written for a newer pellucid or is damaged.
+    """
+    told = metadata.get(KEY)
+    if told is None:
+        return ModelCard(id=name)
+    try:
+        card: dict[str, Any] = json.loads(told)
+        schema = int(card["schema_version"])
+        if schema > SCHEMA_VERSION:
+            raise ModelError(
+                f"{name}: its card has schema {schema}, this pellucid reads up to "
+                f"{SCHEMA_VERSION}; update with: pip install --upgrade pellucid"
+            )
+        return ModelCard(
+            id=str(card["id"]),
+            task=str(card["task"]),
+            purpose=str(card["purpose"]),
+            params=int(card["params"]),
+            macs_per_pixel=float(card["macs_per_pixel"]),
+            steps=int(card["steps"]),
+            receptive_field=int(card["receptive_field"]),
+            tile_multiple=int(card["tile_multiple"]),
+            scene_size=int(card["scene_size"]),
+            license=str(card["license"]),
+            version=str(card["version"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{name}: its {KEY} entry is damaged ({error!r}); export the model again"
+        ) from error

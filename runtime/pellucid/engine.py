@@ -1,0 +1,94 @@
+"""One ONNX Runtime session around an exported restorer."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ModelCard, read_card
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+def default_threads() -> int:
+    """Half of the usable cores, at most 4, but both of two: a laptop stays usable."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return cores if cores <= 2 else min(4, cores // 2)
+
+
+class Engine:
+    """A restorer graph: float32 RGB in [0, 1], (1, 3, H, W) -> (1, 3, H, W).
+
+    Any ONNX file with one such input and output works; those written by pellucid carry a card.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        import onnxruntime  # here, so that `import pellucid` stays quick
+
+        if threads is not None and threads < 1:
+            raise ModelError(f"threads must be at least 1, got {threads}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or default_threads()
+        # Spinning workers burn a core between tiles and frames for about a tenth of the latency.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False  # sizes change from photo to photo
+        options.log_severity_level = 3  # silent about the overridable `scene`
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has no public base class for its errors
+            raise ModelError(
+                f"{path}: not a model ONNX Runtime can load ({_first_line(error)})"
+            ) from error
+        self.card: ModelCard = read_card(
+            dict(self._session.get_modelmeta().custom_metadata_map), path.stem
+        )
+        self._input, self._output = _picture_ports(self._session, path)
+        optional = [port.name for port in self._session.get_overridable_initializers()]
+        self.takes_scene = self.card.scene_size > 0 and "scene" in optional
+
+    def run(
+        self, image: NDArray[np.float32], scene: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph."""
+        feeds = {self._input: image}
+        if scene is not None and self.takes_scene:
+            feeds["scene"] = scene.reshape(1, -1)
+        try:
+            restored = self._session.run([self._output], feeds)[0]
+        except Exception as error:
+            raise ModelError(
+                f"{self.card.id} failed on a {image.shape[3]}x{image.shape[2]} picture: "
+                f"{_first_line(error)}"
+            ) from error
+        if restored.shape != image.shape:
+            raise ModelError(
+                f"{self.card.id} turned a {image.shape} array into {restored.shape}; "
+                "pellucid runs models whose output has the size of their input"
+            )
+        return np.asarray(restored, dtype=np.float32)
+
+
+def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple[str, str]:
+    """Names of the picture input and output; ModelError if there is not exactly one of each."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    told = ", ".join(f"{p.name} {p.type} {p.shape}" for p in inputs)
+    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
+        raise ModelError(
+            f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {told}"
+        )
+    if inputs[0].type != "tensor(float)" or inputs[0].shape[1] != 3:
+        raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {told}")
+    return inputs[0].name, outputs[0].name
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,20 @@
+"""Everything pellucid raises on purpose.
+
+    PellucidError
+    ├── PhotoError      a picture cannot be read, is refused, or cannot be written
+    └── ModelError      a model is unknown, broken, or not a picture-to-picture network
+
+Each message says what was expected, what came, and what to do.
+"""
+
+
+class PellucidError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+
+class PhotoError(PellucidError):
+    """A picture cannot be read or written; no file was changed."""
+
+
+class ModelError(PellucidError):
+    """A model file or name cannot be used."""

@@ -1,0 +1,190 @@
+"""Restorer: one model, any picture."""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ModelCard
+from .engine import Engine
+from .errors import ModelError, PhotoError
+from .photo import Photo, read_photo
+from .scene import measure_scene
+from .tiles import Span, Tiling, plan
+
+MODELS = Path(__file__).parent / "models"
+FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
+# Peak working memory of a pass for one pixel of its window, measured on the bundled models.
+BYTES_PER_PIXEL = 260
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+
+
+class Restorer:
+    """Restores pictures with a bundled model or any exported file.
+
+    model: a bundled name ("tiny") or the path of an .onnx file.
+    steps: passes of a bundled model, 1 to 3; more is slower and a little better.
+    threads: CPU threads; None picks a number that leaves a laptop usable.
+    memory_mb: working memory of the network; larger pictures go through tiles, with equal result.
+
+        >>> restore = Restorer()
+        >>> restore("rain.jpg").save("dry.jpg")
+
+    One call at a time: the session is not shared between threads.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "tiny",
+        *,
+        steps: int = 1,
+        threads: int | None = None,
+        memory_mb: int = 500,
+    ) -> None:
+        if memory_mb < 50:
+            raise ModelError(f"memory_mb must be at least 50, got {memory_mb}")
+        self._engine = Engine(find_model(model, steps), threads)
+        card = self._engine.card
+        self._window_pixels = memory_mb * 1_000_000 // BYTES_PER_PIXEL
+        self.exact_tiles = card.receptive_field is not None
+        reach = FOREIGN_OVERLAP if card.receptive_field is None else card.receptive_field
+        self._tiling = plan(reach, card.tile_multiple, self._window_pixels)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says about itself."""
+        return self._engine.card
+
+    @overload
+    def __call__(self, image: str | Path | bytes, strength: float = 1.0) -> Photo: ...
+    @overload
+    def __call__(self, image: Array, strength: float = 1.0) -> Array: ...
+    def __call__(self, image: str | Path | bytes | Array, strength: float = 1.0) -> Photo | Array:
+        """Restore a picture.
+
+        A path or a file's bytes give a Photo, with metadata, to `.save()`. An array gives an array
+        of the same shape and type: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 or float
+        in [0, 1]. strength 0..1 blends from the input to the restored picture.
+        """
+        if isinstance(image, np.ndarray):
+            pixels = image.copy()
+            self.restore_pixels(pixels, strength)
+            return pixels
+        return self.restore_photo(read_photo(image), strength)
+
+    def restore_photo(
+        self, photo: Photo, strength: float = 1.0, progress: Progress | None = None
+    ) -> Photo:
+        """Restore a photo in place, pixels only, and return it; metadata stay as they are."""
+        self.restore_pixels(photo.pixels, strength, progress)
+        return photo
+
+    def restore_pixels(
+        self, pixels: Array, strength: float = 1.0, progress: Progress | None = None
+    ) -> None:
+        """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
+
+        Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
+        Raises PhotoError for arrays that are no picture.
+        """
+        _check_pixels(pixels, strength)
+        if strength == 0.0:
+            return
+        colour = _colour_view(pixels)  # (H, W, 3), or (H, W, 1) for grey
+        scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+        height, width = colour.shape[:2]
+        tiling = self._tiling
+        if height * width <= self._window_pixels:  # the whole picture is one tile
+            side = -(-max(height, width) // tiling.multiple) * tiling.multiple
+            tiling = Tiling(side, 0, tiling.multiple)
+        rows, cols = list(tiling.spans(height)), list(tiling.spans(width))
+        # A strip's window needs original rows above it that the strip before has replaced.
+        above = colour[:0].copy()
+        done, total = 0, len(rows) * len(cols)
+        for row in rows:
+            strip = np.concatenate([above, colour[row.start : row.reach_stop]])
+            first = row.start - len(above)
+            kept = max(0, row.stop - tiling.margin) - first
+            above = strip[kept : row.stop - first].copy()
+            for col in cols:
+                window = strip[row.reach_start - first :, col.reach_start : col.reach_stop]
+                colour[row.start : row.stop, col.start : col.stop] = self._restore_window(
+                    window, row, col, scene, strength
+                )
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+
+    def _restore_window(
+        self, window: Array, row: Span, col: Span, scene: NDArray[np.float32], strength: float
+    ) -> Array:
+        """The restored core of one window, in the window's own type."""
+        peak = _peak(window.dtype)
+        unit = window.astype(np.float32) / np.float32(peak)  # (h, w, 3 or 1)
+        grey = unit.shape[2] == 1
+        image = np.broadcast_to(unit, (*unit.shape[:2], 3)) if grey else unit
+        tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+        restored = self._engine.run(tensor, scene)[0].transpose(1, 2, 0)  # (h, w, 3)
+        top, left = row.start - row.reach_start, col.start - col.reach_start
+        bottom, right = top + row.stop - row.start, left + col.stop - col.start
+        core, before = restored[top:bottom, left:right], unit[top:bottom, left:right]
+        if grey:
+            core = core.mean(axis=2, keepdims=True)
+        if strength != 1.0:
+            core = before + np.float32(strength) * (core - before)
+        result: Array = core if peak == 1.0 else np.rint(np.clip(core, 0.0, 1.0) * peak)
+        return result.astype(window.dtype)
+
+
+def find_model(model: str | Path, steps: int) -> Path:
+    """File of a bundled model by name and steps, or of a given path."""
+    given = Path(model)
+    if given.suffix == ".onnx" or given.is_file():
+        if not given.is_file():
+            raise ModelError(f"{given}: no such model file")
+        return given
+    bundled = sorted(MODELS.glob("*.onnx"))
+    names = sorted({path.stem.split("-")[1] for path in bundled})
+    path = MODELS / f"allinone-{model}-{steps}step.onnx"
+    if path.is_file():
+        return path
+    if str(model) in names:
+        found = [p.stem.rsplit("-", 1)[1][0] for p in bundled if p.stem.split("-")[1] == str(model)]
+        raise ModelError(f"model {str(model)!r} comes with steps {', '.join(found)}, not {steps}")
+    near = difflib.get_close_matches(str(model), names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ModelError(
+        f"no model named {str(model)!r}; {hint}bundled: {', '.join(names) or 'none'}; "
+        "or give the path of an .onnx file"
+    )
+
+
+def _peak(dtype: np.dtype[Any]) -> float:
+    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0
+
+
+def _check_pixels(pixels: Array, strength: float) -> None:
+    if not 0.0 <= strength <= 1.0:
+        raise PhotoError(f"strength must be between 0 and 1, got {strength}")
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
+        raise PhotoError(
+            f"expected (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, got shape {pixels.shape}"
+        )
+    if 0 in pixels.shape:
+        raise PhotoError(f"the picture is empty: shape {pixels.shape}")
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+        raise PhotoError(f"expected uint8, uint16 or float in [0, 1], got {pixels.dtype}")
+    if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
+        raise PhotoError("the picture holds NaN or infinite values")
+
+
+def _colour_view(pixels: Array) -> Array:
+    """The part that is restored, as a view: grey gets a channel axis, alpha is left out."""
+    if pixels.ndim == 2:
+        return pixels[..., None]
+    return pixels[..., :3]
