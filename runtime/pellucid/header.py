@@ -116,3 +116,22 @@ def _tiff(data: bytes) -> Header:
         (offset,) = struct.unpack_from(order + "I", data, offset + 2 + 12 * entries)
         frames += 1
     return Header("tiff", width, height, frames)
+
+
+def read_orientation(exif: bytes) -> int:
+    """Orientation tag (0x0112) of a raw EXIF block, 1..8; 1 if absent or unreadable."""
+    start = exif.find(b"II*\0") if exif.find(b"II*\0") >= 0 else exif.find(b"MM\0*")
+    if start < 0:
+        return 1
+    block = exif[start:]
+    order = "<" if block[:2] == b"II" else ">"
+    try:
+        (offset,) = struct.unpack_from(order + "I", block, 4)
+        (entries,) = struct.unpack_from(order + "H", block, offset)
+        for index in range(entries):
+            tag, _, _, value = struct.unpack_from(order + "HHIH", block, offset + 2 + 12 * index)
+            if tag == 0x0112:
+                return int(value) if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import PhotoError
-from .header import Header, read_header
+from .header import Header, read_header, read_orientation
 
 Array = NDArray[Any]
 
@@ -61,6 +61,11 @@ class Photo:
     def megapixels(self) -> float:
         return float(self.pixels.shape[0] * self.pixels.shape[1] / 1e6)
 
+    @property
+    def orientation(self) -> int:
+        """EXIF orientation 1..8 of the stored pixels; 1, upright, if there is none."""
+        return read_orientation(self.metadata.get(cv2.IMAGE_METADATA_EXIF, b""))
+
     def encode(self, suffix: str | None = None, quality: int = 95) -> bytes:
         """The photo as a file's bytes; quality 1..100 for JPEG, WebP and AVIF.
 
@@ -69,9 +74,7 @@ class Photo:
         suffix = (suffix or self.suffix).lower()
         if suffix not in _KEEPS:
             names = ", ".join(SUFFIXES)
-            raise PhotoError(
-                f"cannot write {suffix or 'a name without suffix'}; use {names}"
-            )
+            raise PhotoError(f"cannot write {suffix or 'a name without suffix'}; use {names}")
         alpha, deep, metadata = _KEEPS[suffix]
         pixels = self.pixels
         if pixels.ndim == 3 and pixels.shape[2] == 4 and not alpha:

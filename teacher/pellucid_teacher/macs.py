@@ -13,20 +13,17 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-LINEAR = ("addmm", "mm")
-
 
 @dataclass(frozen=True)
 class Macs:
     """Multiply-accumulates of one call with one picture. Element-wise work is not counted."""
 
     convolution: int
-    linear: int
-    attention: int  # products of two activations
+    product: int  # matrix products: linear layers and attention
 
     @property
     def total(self) -> int:
-        return self.convolution + self.linear + self.attention
+        return self.convolution + self.product
 
 
 def count_macs(denoiser: nn.Module, height: int, width: int) -> Macs:
@@ -44,14 +41,11 @@ def count_macs(denoiser: nn.Module, height: int, width: int) -> Macs:
     counter = FlopCounterMode(display=False)
     with torch.device("meta"), torch.no_grad(), counter:
         functional_call(denoiser, weights, (image, image, time))
-    convolution = linear = attention = 0
-    for operator, flops in counter.get_flop_counts()["Global"].items():
-        name = str(operator).rsplit(".", 1)[-1]
-        macs = flops // 2  # PyTorch counts a multiplication and an addition each
-        if "convolution" in name:
-            convolution += macs
-        elif name in LINEAR:
-            linear += macs
+    convolution = product = 0
+    # PyTorch counts a multiplication and an addition each; no entry where nothing was counted.
+    for operator, flops in counter.get_flop_counts().get("Global", {}).items():
+        if "convolution" in str(operator):
+            convolution += flops // 2
         else:
-            attention += macs
-    return Macs(convolution, linear, attention)
+            product += flops // 2
+    return Macs(convolution, product)

@@ -24,7 +24,8 @@ class WSConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         variance, mean = torch.var_mean(self.weight, (1, 2, 3), correction=0, keepdim=True)
         kernel = (self.weight - mean) * torch.rsqrt(variance + 1e-5)  # (C_out, C_in, 3, 3)
-        return self._conv_forward(input, kernel, self.bias)
+        out: Tensor = self._conv_forward(input, kernel, self.bias)
+        return out
 
 
 class ChannelNorm(nn.Module):
@@ -44,15 +45,15 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.half = width // 2
+        self.waves = width // 2
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, 4 * width)
         )
 
     def forward(self, time: Tensor) -> Tensor:
         # Wavelengths from 2π to 2π·10 000, geometrically spaced.
-        octave = torch.arange(self.half, device=time.device) * (-math.log(1e4) / (self.half - 1))
-        phase = time.float()[:, None] * octave.exp()  # (B, width/2)
+        exponent = torch.linspace(0.0, -math.log(1e4), self.waves, device=time.device)
+        phase = time.float()[:, None] * exponent.exp()  # (B, width/2)
         embedded: Tensor = self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))  # (B, 4·width)
         return embedded
 
@@ -82,7 +83,7 @@ class ResBlock(nn.Module):
 
 def _split(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, 3·HIDDEN, H, W) -> three of (B, HEADS, HEAD_WIDTH, N)."""
-    q, k, v = qkv.flatten(2).unflatten(1, (3, HEADS, HEAD_WIDTH)).unbind(1)
+    q, k, v = qkv.reshape(len(qkv), 3, HEADS, HEAD_WIDTH, -1).unbind(1)
     return q, k, v
 
 
@@ -99,14 +100,14 @@ class LinearAttention(nn.Module):
         self.out = nn.Sequential(nn.Conv2d(HIDDEN, channels, 1), ChannelNorm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
+        batch, _, height, width = x.shape
         q, k, v = _split(self.qkv(self.norm(x)))  # (B, HEADS, 32, N)
         q = q.softmax(dim=-2) * HEAD_WIDTH**-0.5
         k = k.softmax(dim=-1)
         v = v / (height * width)  # the norm below undoes it but for its epsilon; weights expect it
         context = torch.einsum("bhdn,bhen->bhde", k, v)  # (B, HEADS, 32, 32)
         mixed = torch.einsum("bhde,bhdn->bhen", context, q)  # (B, HEADS, 32, N)
-        out: Tensor = x + self.out(mixed.flatten(1, 2).unflatten(2, (height, width)))
+        out: Tensor = x + self.out(mixed.reshape(batch, HIDDEN, height, width))
         return out
 
 
@@ -120,9 +121,9 @@ class SoftmaxAttention(nn.Module):
         self.out = nn.Conv2d(HIDDEN, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
+        batch, _, height, width = x.shape
         q, k, v = (part.mT for part in _split(self.qkv(self.norm(x))))  # (B, HEADS, N, 32)
         # The fused kernel never holds the N x N scores, 17 GB for a 1080p picture.
         mixed = F.scaled_dot_product_attention(q, k, v)  # (B, HEADS, N, 32)
-        out: Tensor = x + self.out(mixed.mT.flatten(1, 2).unflatten(2, (height, width)))
+        out: Tensor = x + self.out(mixed.mT.reshape(batch, HIDDEN, height, width))
         return out

@@ -17,6 +17,7 @@ are equal, and so are the reverse steps where ε̂ = 0: DiffUIR's release never 
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from .diffuir import T, step_grid
 # SM-N divides by the clean image's share 1 - ᾱ_t, which a restoration schedule brings to 0 at T.
 # Such a first estimate is noise clipped to [-1, 1]; SM-N wants the generation schedule.
 SMALLEST_SHARE = 1e-6
+NO_DENOISER = "expected a residual denoiser, a noise denoiser or both; got neither"
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,13 @@ def reverse_step(
     d_alpha = float(sched.alpha_bar[t] - sched.alpha_bar[s])
     beta_t, beta_s = float(sched.beta_bar[t]), float(sched.beta_bar[s])
     variance = eta * (beta_t**2 - beta_s**2) * beta_s**2 / beta_t**2
-    kept = (beta_s**2 - variance) ** 0.5  # β̄_s = sqrt(kept² + σ²)
+    kept = sqrt(beta_s**2 - variance)  # β̄_s = sqrt(kept² + σ²)
     moved = state - d_alpha * estimate.residual - (beta_t - kept) * estimate.noise
     if eta == 0.0:
         return moved
     if fresh is None:
         raise ValueError(f"reverse_step with eta = {eta} adds noise: pass it as fresh=")
-    return moved + variance**0.5 * fresh
+    return moved + sqrt(variance) * fresh
 
 
 def sample(
@@ -180,17 +182,15 @@ def estimate(
 ) -> Estimate:
     """Ask the denoisers at t: SM-Res with `residual` alone, SM-N with `noise`, else SM-Res-N."""
     index = torch.full((degraded.shape[0],), t, device=degraded.device)  # (B,)
-    if residual is None and noise is None:
-        raise ValueError("expected a residual denoiser, a noise denoiser or both; got neither")
-    if noise is None and residual is not None:
-        r = residual(state, degraded, sched.residual_time(index))
+    r = None if residual is None else residual(state, degraded, sched.residual_time(index))
+    epsilon = None if noise is None else noise(state, degraded, sched.noise_time(index))
+    if r is not None and epsilon is not None:
+        return estimate_sm_res_n(sched, state, r, epsilon, t)
+    if r is not None:
         return estimate_sm_res(sched, state, r, degraded, t)
-    assert noise is not None
-    epsilon = noise(state, degraded, sched.noise_time(index))
-    if residual is None:
+    if epsilon is not None:
         return estimate_sm_n(sched, state, epsilon, degraded, t)
-    r = residual(state, degraded, sched.residual_time(index))
-    return estimate_sm_res_n(sched, state, r, epsilon, t)
+    raise ValueError(NO_DENOISER)
 
 
 def loss(
@@ -214,7 +214,7 @@ def loss(
     if noise is not None:
         terms.append((noise(x_t, degraded, sched.noise_time(t)) - epsilon).abs().mean())
     if not terms:
-        raise ValueError("expected a residual denoiser, a noise denoiser or both; got neither")
+        raise ValueError(NO_DENOISER)
     return torch.stack(terms).sum()
 
 

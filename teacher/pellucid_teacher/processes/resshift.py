@@ -15,6 +15,7 @@ as in the release. The paper gives η_T = 0.999, the released schedules end at 0
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Literal
 
 import torch
@@ -81,12 +82,10 @@ def posterior(sched: Schedule, t: int) -> tuple[float, float, float]:
     return before / now, alpha / now, sched.kappa**2 * (before / now) * alpha
 
 
-def posterior_step(
-    sched: Schedule, state: Tensor, clean: Tensor, t: int, fresh: Tensor
-) -> Tensor:
+def posterior_step(sched: Schedule, state: Tensor, clean: Tensor, t: int, fresh: Tensor) -> Tensor:
     """x_{t-1} ~ q(x_{t-1} | x_t, x_0) with noise `fresh`, (B, C, H, W)."""
     on_state, on_clean, variance = posterior(sched, t)
-    return on_state * state + on_clean * clean + variance**0.5 * fresh
+    return on_state * state + on_clean * clean + sqrt(variance) * fresh
 
 
 def sinsr(sched: Schedule, t: int) -> tuple[float, float, float]:
@@ -95,8 +94,8 @@ def sinsr(sched: Schedule, t: int) -> tuple[float, float, float]:
     m = sqrt(η_{t-1}/η_t) ,  j = η_{t-1} - sqrt(η_{t-1}·η_t) ,  k = 1 - j - m .
     """
     now, before = float(sched.eta[t]), float(sched.eta[t - 1])
-    m = (before / now) ** 0.5
-    j = before - (before * now) ** 0.5
+    m = sqrt(before / now)
+    j = before - sqrt(before * now)
     return 1.0 - j - m, m, j
 
 
@@ -156,7 +155,7 @@ def loss(
 
 def prior(sched: Schedule, degraded: Tensor, noise: Tensor) -> Tensor:
     """x_T = y + κ·sqrt(η_T)·n, (B, C, H, W): where every sampler starts."""
-    return degraded + sched.kappa * float(sched.eta[-1]) ** 0.5 * noise
+    return degraded + sched.kappa * sqrt(float(sched.eta[-1])) * noise
 
 
 def sample(

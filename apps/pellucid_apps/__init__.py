@@ -1,0 +1,1 @@
+"""pellucid's commands. The runtime alone is enough to restore, evaluate and run the demo."""

@@ -1,0 +1,112 @@
+"""The `pellucid` command. Exit codes: 0 all went well, 1 some inputs failed, 2 wrong usage,
+3 a quality gate failed, 130 interrupted."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid import PellucidError, Restorer, __version__
+
+from . import demo as demo_command
+from . import evaluate, restore
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="pellucid",
+    help="Restore photos: rain, low light, haze, snow, blur and noise, on the CPU you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
+StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes: more is slower and better.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: a few).")]
+
+
+@app.command("restore")
+def restore_(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders, globs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder, or a file for one input.")],
+    model: ModelOption = "tiny",
+    steps: StepsOption = 1,
+    strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 input .. 1 restored.")] = 1.0,
+    compare: Annotated[bool, typer.Option("--compare", help="Also write before/after.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Into subfolders.")] = False,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG, WebP, AVIF quality.")] = 95,
+    threads: ThreadsOption = None,
+    json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Restore photos and write the results to OUT."""
+    jobs = restore.plan_jobs(inputs, out, recursive)
+    options = restore.Options(strength, quality, compare, overwrite)
+    restorer = Restorer(model, steps=steps, threads=threads)
+    results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
+    restore.print_summary(results, as_json=json_report)
+    raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
+
+
+@app.command("eval")
+def eval_(
+    data: Annotated[Path, typer.Option("--data", help="A set, or a folder of sets.")],
+    model: ModelOption = "tiny",
+    steps: StepsOption = 1,
+    sigma: Annotated[float, typer.Option(min=0.0, help="Noise added to denoising sets.")] = 25.0,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Restore the clean targets: harm done to good photos.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row a picture.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page here.")] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Measure PSNR, SSIM and colour difference on folders of input/ and target/ pictures.
+
+    MODEL may also be `identity`, which measures the inputs themselves.
+    """
+    restorer = None if model == "identity" else Restorer(model, steps=steps, threads=threads)
+    report = evaluate.measure(data, restorer, sigma, clean, keep_pictures=html_file is not None)
+    evaluate.write_reports(report, json_file, csv_file, html_file)
+
+
+@app.command("demo")
+def demo_(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "demo-out"
+    ),
+    steps: StepsOption = 1,
+) -> None:
+    """Restore the bundled sample photos and show what it did."""
+    demo_command.run(out, steps)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pellucid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one line, never in a traceback."""
+    try:
+        app()
+    except PellucidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        print("interrupted; no partial file was left", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,88 @@
+"""Before/after sheets: pictures side by side with a caption, as JPEG bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+GAP, BAND = 12, 34
+PAPER, INK, FAINT = 250, 40, 120
+LONG_SIDE = 900
+
+
+@dataclass(frozen=True)
+class Panel:
+    """picture: (H, W, 3) uint8 RGB. caption: drawn under it, in plain ASCII."""
+
+    picture: Array
+    caption: str
+
+
+def before_after(before: Array, after: Array, orientation: int = 1) -> bytes:
+    """A sheet of two panels, upright by the EXIF orientation."""
+    panels = [
+        Panel(upright(displayable(pixels), orientation), caption)
+        for pixels, caption in ((before, "before"), (after, "after"))
+    ]
+    return encode_sheet([panels])
+
+
+def encode_sheet(rows: Sequence[Sequence[Panel]], quality: int = 92) -> bytes:
+    """Rows of panels on paper white; every panel of a sheet has one height."""
+    height = min(max(p.picture.shape[0] for row in rows for p in row), LONG_SIDE)
+    strips = [_strip(row, height) for row in rows]
+    width = max(strip.shape[1] for strip in strips)
+    padded = [
+        np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=PAPER) for s in strips
+    ]
+    sheet = np.concatenate(padded)
+    ok, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise RuntimeError("OpenCV could not encode the sheet")
+    return data.tobytes()
+
+
+def _strip(row: Sequence[Panel], height: int) -> Array:
+    columns = [np.full((height + GAP + BAND, GAP, 3), PAPER, np.uint8)]
+    for panel in row:
+        picture = _to_height(panel.picture, height)
+        column = np.full((height + GAP + BAND, picture.shape[1] + GAP, 3), PAPER, np.uint8)
+        column[GAP : GAP + height, : picture.shape[1]] = picture
+        baseline = (2, GAP + height + 23)
+        font, size = cv2.FONT_HERSHEY_DUPLEX, 0.55
+        cv2.putText(column, panel.caption, baseline, font, size, (INK,) * 3, 1, cv2.LINE_AA)
+        columns.append(column)
+    return np.concatenate(columns, axis=1)
+
+
+def _to_height(picture: Array, height: int) -> Array:
+    if picture.shape[0] == height:
+        return picture
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    method = cv2.INTER_AREA if picture.shape[0] > height else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method))
+
+
+def displayable(pixels: Array) -> Array:
+    """Any Photo's pixels as (H, W, 3) uint8; transparency over white."""
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    peak = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
+    unit = pixels.astype(np.float32) / np.float32(peak)
+    if unit.shape[2] == 4:
+        alpha = unit[..., 3:]
+        unit = unit[..., :3] * alpha + (1.0 - alpha)
+    return np.rint(np.clip(unit, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def upright(picture: Array, orientation: int) -> Array:
+    """Turn stored pixels the way EXIF orientation 1..8 says they are to be seen."""
+    if orientation in (2, 4, 5, 7):  # stored mirrored
+        picture = picture[:, ::-1]
+    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(picture, turns))

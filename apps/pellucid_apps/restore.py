@@ -1,0 +1,140 @@
+"""`pellucid restore`: which files, one after another, and what became of each."""
+
+import glob
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from pellucid import PellucidError, PhotoError, Restorer, read_photo
+from pellucid.photo import SUFFIXES, write_atomically
+
+from .compare import before_after
+from .progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Options:
+    strength: float = 1.0
+    quality: int = 95
+    compare: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one input. ms: network and tiles, without reading and writing."""
+
+    source: str
+    target: str
+    size: str = ""
+    ms: float = 0.0
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
+    """Pair every input with its result; folders are mirrored below `out`.
+
+    `out` is a file when it has a picture's suffix and there is one input file.
+    """
+    found = [pair for text in inputs for pair in _expand(text, recursive)]
+    if not found:
+        raise typer.BadParameter(f"no pictures found in {', '.join(inputs)}")
+    to_file = out.suffix.lower() in SUFFIXES and not out.is_dir()
+    if to_file and len(found) > 1:
+        raise typer.BadParameter(f"{out} is a file, but there are {len(found)} inputs")
+    if not to_file and out.is_file():
+        raise typer.BadParameter(f"{out} is a file; give a folder for results")
+    return [Job(source, out if to_file else out / inside) for source, inside in found]
+
+
+def _expand(text: str, recursive: bool) -> list[tuple[Path, Path]]:
+    """(picture, its place below OUT) for one argument."""
+    path = Path(text)
+    if path.is_dir():
+        walk = path.rglob("*") if recursive else path.glob("*")
+        pictures = sorted(p for p in walk if p.suffix.lower() in SUFFIXES and p.is_file())
+        return [(p, p.relative_to(path)) for p in pictures if not p.name.startswith(".")]
+    if not path.exists() and glob.has_magic(text):
+        matches = sorted(Path(m) for m in glob.glob(text, recursive=True))
+        return [(m, Path(m.name)) for m in matches if m.is_file()]
+    return [(path, Path(path.name))]
+
+
+def run_jobs(
+    jobs: Sequence[Job], restorer: Restorer, options: Options, quiet: bool = False
+) -> list[Result]:
+    """Restore all; an input that fails is reported and the next one goes on."""
+    results: list[Result] = []
+    written: dict[Path, Path] = {}
+    with Progress(len(jobs), quiet) as progress:
+        for job in jobs:
+            target = Path(os.path.abspath(job.target))
+            try:
+                if target in written:
+                    raise PhotoError(
+                        f"{job.source}: its result would replace that of {written[target]}; "
+                        "restore the folder with --recursive to keep them apart"
+                    )
+                result = _restore_one(job, restorer, options, progress)
+                written[target] = job.source
+            except PellucidError as error:
+                result = Result(str(job.source), str(job.target), error=str(error))
+            results.append(result)
+            progress.finish(_line(result), failed=result.error is not None)
+    return results
+
+
+def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progress) -> Result:
+    target = job.target
+    if target.exists() and not options.overwrite:
+        raise PhotoError(f"{job.source}: {target} exists; use --overwrite to replace it")
+    photo = read_photo(job.source)
+    before = photo.pixels.copy() if options.compare else None
+    if target.suffix.lower() not in SUFFIXES:
+        raise PhotoError(f"{job.source}: cannot write {target.suffix or 'a name without suffix'}")
+    start = time.perf_counter()
+    restorer.restore_photo(photo, options.strength, progress.tiles)
+    ms = 1e3 * (time.perf_counter() - start)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PhotoError(f"{target.parent}: cannot make folder ({error.strerror})") from error
+    photo.save(target, options.quality)
+    if before is not None:
+        sheet = target.with_name(f"{target.stem}_compare.jpg")
+        write_atomically(sheet, before_after(before, photo.pixels, photo.orientation))
+    height, width = photo.pixels.shape[:2]
+    return Result(
+        str(job.source), str(target), f"{width}x{height}", round(ms, 1), notes=photo.notes
+    )
+
+
+def _line(result: Result) -> str:
+    if result.error is not None:
+        return f"FAILED  {result.error}"
+    notes = "".join(f"\n        note: {note}" for note in result.notes)
+    return f"ok      {result.source}  {result.size}  {result.ms:.0f} ms  -> {result.target}{notes}"
+
+
+def print_summary(results: Sequence[Result], as_json: bool) -> None:
+    failed = [r for r in results if r.error is not None]
+    if as_json:
+        told = {"restored": len(results) - len(failed), "failed": len(failed)}
+        print(json.dumps(told | {"files": [asdict(r) for r in results]}, indent=1))
+        return
+    print(f"{len(results) - len(failed)} restored, {len(failed)} failed")
+    for result in failed:
+        print(f"  {result.error}", file=sys.stderr)

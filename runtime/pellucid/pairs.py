@@ -1,0 +1,125 @@
+"""Evaluation sets: folders of degraded pictures with clean partners.
+
+A set is a folder with input/ and target/ of equal stems. A `set.json` beside them may name the task
+and the protocol. A set with target/ only is a denoising set: noise is added by the protocol.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import PhotoError
+from .photo import SUFFIXES, read_photo
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """name: folder name. luma: whether the set's headline figure is on BT.601 luma.
+
+    files: (input, target) paths; the input is None where noise is added to the target.
+    """
+
+    name: str
+    task: str
+    luma: bool
+    files: tuple[tuple[Path | None, Path], ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """degraded and clean, (H, W, 3) float32 RGB; added noise is not clipped."""
+
+    name: str
+    degraded: Image
+    clean: Image
+
+
+def find_sets(root: Path) -> list[EvalSet]:
+    """`root` itself if it is a set, else the sets in its subfolders.
+
+    Raises PhotoError listing everything wrong before any picture is restored.
+    """
+    if (root / "target").is_dir():
+        return [load_set(root)]
+    if not root.is_dir():
+        raise PhotoError(f"{root}: no such folder")
+    folders = sorted(p for p in root.iterdir() if (p / "target").is_dir())
+    if not folders:
+        raise PhotoError(f"{root}: no evaluation set; expected target/ (and input/) in it")
+    return [load_set(folder) for folder in folders]
+
+
+def load_set(folder: Path) -> EvalSet:
+    """Read a set's files and protocol. Raises PhotoError listing every unmatched file."""
+    told: dict[str, object] = {}
+    if (folder / "set.json").is_file():
+        try:
+            told = json.loads((folder / "set.json").read_text("utf-8"))
+        except ValueError as error:
+            raise PhotoError(f"{folder / 'set.json'}: not valid JSON ({error})") from error
+    task, protocol = str(told.get("task", "restore")), str(told.get("protocol", ""))
+    targets = _pictures(folder / "target")
+    inputs = _pictures(folder / "input") if (folder / "input").is_dir() else {}
+    files: list[tuple[Path | None, Path]]
+    if inputs:
+        lonely = sorted(inputs.keys() ^ targets.keys())
+        if lonely:
+            raise PhotoError(f"{folder}: without partner in input/ or target/: {', '.join(lonely)}")
+        files = [(inputs[stem], targets[stem]) for stem in sorted(targets)]
+    elif "noise" in protocol or task == "denoise":
+        files = [(None, targets[stem]) for stem in sorted(targets)]
+    else:
+        raise PhotoError(f"{folder}: target/ without input/, and set.json names no noise to add")
+    if not files:
+        raise PhotoError(f"{folder}: target/ holds no pictures")
+    on_luma = "luma" in protocol.lower() or (not protocol and task == "derain")
+    return EvalSet(folder.name, task, on_luma, tuple(files))
+
+
+def iter_pairs(chosen: EvalSet, sigma: float = 25.0) -> Iterator[Pair]:
+    """The set's pairs; sigma (0-255 scale) of the noise added where there is no input.
+
+    Noise is numpy's default_rng(0) anew for every picture, unclipped, as the sets' protocol says.
+    A target whose size differs by a crop of a few pixels is centred on the input (SOTS).
+    """
+    for degraded_path, clean_path in chosen.files:
+        clean = _unit(clean_path)
+        if degraded_path is None:
+            noise = np.random.default_rng(0).standard_normal(clean.shape)
+            degraded = (clean + noise * (sigma / 255.0)).astype(np.float32)
+        else:
+            degraded = _unit(degraded_path)
+            clean = _centre(clean, degraded.shape, clean_path)
+        yield Pair(clean_path.stem, degraded, clean)
+
+
+def is_resolution_set(chosen: EvalSet) -> bool:
+    """Super-resolution sets change size; models that keep it skip them."""
+    return chosen.task.startswith("sr")
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    return {p.stem: p for p in found}
+
+
+def _unit(path: Path) -> Image:
+    """(H, W, 3) in [0, 1] of a file; grey is repeated, alpha dropped."""
+    pixels = read_photo(path).pixels
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    peak = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
+    return np.asarray(pixels[..., :3], np.float32) / np.float32(peak)
+
+
+def _centre(clean: Image, shape: tuple[int, ...], path: Path) -> Image:
+    rows, cols = clean.shape[0] - shape[0], clean.shape[1] - shape[1]
+    if not (0 <= rows <= 32 and 0 <= cols <= 32):
+        raise PhotoError(f"{path}: target is {clean.shape[:2]}, its input {shape[:2]}")
+    return clean[rows // 2 : rows // 2 + shape[0], cols // 2 : cols // 2 + shape[1]]
