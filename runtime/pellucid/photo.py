@@ -100,7 +100,8 @@ class Photo:
         except cv2.error as error:
             raise PhotoError(f"OpenCV cannot write {suffix}: {error.err}") from error
         if not ok:
-            raise PhotoError(f"OpenCV cannot write this picture as {suffix}")
+            hint = "; its ICC profile may be damaged" if cv2.IMAGE_METADATA_ICCP in kept else ""
+            raise PhotoError(f"OpenCV cannot write this picture as {suffix}{hint}")
         return data.tobytes()
 
     def save(self, path: str | Path, quality: int = 95) -> Path:

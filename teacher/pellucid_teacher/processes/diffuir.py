@@ -13,7 +13,8 @@ pass through nearly one distribution at t = T.
 Where the published code departs from the paper, and what is used here
 - The paper's reverse step also removes noise, -(β̄_t - β̄_s)·ε̂. The released sampler computes ε̂
   and never uses it: the state keeps the noise it started with. We use the released form, because
-  the released weights were tuned to it; with a noise-free start the two are the same map.
+  the published results were made with it; for a noise-free state and exact residuals the two
+  agree (ε̂ = 0).
 - Training adds noise up to β̄_T ≈ 1 while the released sampler starts from std 0.1, a constant left
   over from RDDM. `start_noise` is that number: 0.1 reproduces the release, 1.0 is the consistent
   value, and 0 (our students, on both sides of training) makes the sampler a deterministic map.

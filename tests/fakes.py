@@ -1,0 +1,94 @@
+"""A tiny restorer for tests: a real ONNX file, made here, run by the real engine."""
+
+import json
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+RADIUS, MULTIPLE = 13, 4
+
+
+def card(receptive_field: int = RADIUS, tile_multiple: int = MULTIPLE) -> str:
+    return json.dumps(
+        {
+            "schema_version": 1,
+            "id": "allinone-fake-1step",
+            "task": "allinone",
+            "purpose": "tests",
+            "params": 1,
+            "macs_per_pixel": 1.0,
+            "steps": 1,
+            "receptive_field": receptive_field,
+            "tile_multiple": tile_multiple,
+            "scene_size": 40,
+            "license": "Apache-2.0",
+            "version": "1.0",
+        }
+    )
+
+
+def strided_model(metadata: dict[str, str]) -> onnx.ModelProto:
+    """Pads to a multiple of 4 inside, convolves, goes down by 4 and up again, crops.
+
+    Reach: 1 for the first convolution; up to 3 for the stride-4 cells; 4 for the coarse 3x3; 4 for
+    padding that repeats an edge inside a cell: 13 is a safe bound.
+    The scene's first entry is added to the picture, so that tests see whether it arrives.
+    """
+    rng = np.random.default_rng(0)
+
+    def tensor(name: str, value: object, dtype: type = np.float32) -> TensorProto:
+        return numpy_helper.from_array(np.asarray(value, dtype), name)
+
+    def kernel(name: str, *shape: int) -> TensorProto:
+        return tensor(name, rng.standard_normal(shape) * (2.0 / np.prod(shape[1:])) ** 0.5)
+
+    nodes = [
+        helper.make_node("Shape", ["input"], ["shape"], start=2),
+        helper.make_node("Neg", ["shape"], ["negative"]),
+        helper.make_node("Mod", ["negative", "four"], ["missing"]),
+        helper.make_node("Concat", ["zeros4", "zeros2", "missing"], ["pads"], axis=0),
+        helper.make_node("Slice", ["pads", "two", "eight"], ["pads8"]),
+        helper.make_node("Pad", ["input", "pads8"], ["padded"], mode="edge"),
+        helper.make_node("Conv", ["padded", "fine"], ["detail"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["padded", "down"], ["coarse"], strides=[4, 4]),
+        helper.make_node("Relu", ["coarse"], ["coarse_"]),
+        helper.make_node("Conv", ["coarse_", "mid"], ["mixed"], pads=[1, 1, 1, 1]),
+        helper.make_node("ConvTranspose", ["mixed", "up"], ["back"], strides=[4, 4]),
+        helper.make_node("Add", ["back", "detail"], ["sum"]),
+        helper.make_node("Slice", ["sum", "zeros2", "shape", "axes"], ["cropped"]),
+        helper.make_node("Slice", ["scene", "zero1", "one1", "one1"], ["first"]),
+        helper.make_node("Add", ["cropped", "first"], ["moved"]),
+        helper.make_node("Sigmoid", ["moved"], ["output"]),
+    ]
+    weights = [
+        kernel("fine", 3, 3, 3, 3),
+        kernel("down", 8, 3, 4, 4),
+        kernel("mid", 8, 8, 3, 3),
+        kernel("up", 8, 3, 4, 4),
+        tensor("four", [4, 4], np.int64),
+        tensor("zeros4", [0, 0, 0, 0, 0, 0], np.int64),
+        tensor("zeros2", [0, 0], np.int64),
+        tensor("two", [2], np.int64),
+        tensor("eight", [10], np.int64),
+        tensor("axes", [2, 3], np.int64),
+        tensor("zero1", [0], np.int64),
+        tensor("one1", [1], np.int64),
+        tensor("scene", np.zeros((1, 40))),
+    ]
+    picture = [1, 3, "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "fake",
+        [
+            helper.make_tensor_value_info("input", TensorProto.FLOAT, picture),
+            helper.make_tensor_value_info("scene", TensorProto.FLOAT, [1, 40]),
+        ],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, picture)],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model, full_check=True)
+    return model

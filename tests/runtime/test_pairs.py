@@ -1,0 +1,101 @@
+"""Evaluation sets: protocols, matching, and complaints that name every file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pellucid import Photo, PhotoError
+from pellucid.pairs import find_sets, is_resolution_set, iter_pairs, load_set
+
+
+def picture(value: int, height: int = 16, width: int = 20) -> Photo:
+    return Photo(np.full((height, width, 3), value, np.uint8), {})
+
+
+def make_set(
+    folder: Path, told: dict[str, str] | None, stems: tuple[str, ...] = ("a", "b")
+) -> Path:
+    for part, value in (("input", 100), ("target", 200)):
+        (folder / part).mkdir(parents=True)
+        for stem in stems:
+            picture(value).save(folder / part / f"{stem}.png")
+    if told is not None:
+        (folder / "set.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("told", "task", "on_luma"),
+    [
+        ({"task": "derain", "protocol": "PSNR on BT.601 luma"}, "derain", True),
+        ({"task": "derain"}, "derain", True),
+        ({"task": "lowlight", "protocol": "RGB"}, "lowlight", False),
+        (None, "restore", False),
+    ],
+)
+def test_protocol_picks_the_headline(
+    tmp_path: Path, told: dict[str, str] | None, task: str, on_luma: bool
+) -> None:
+    chosen = load_set(make_set(tmp_path / "s", told))
+    assert (chosen.name, chosen.task, chosen.luma) == ("s", task, on_luma)
+    pairs = list(iter_pairs(chosen))
+    assert [p.name for p in pairs] == ["a", "b"]
+    assert np.allclose(pairs[0].degraded, 100 / 255) and np.allclose(pairs[0].clean, 200 / 255)
+
+
+def test_noise_sets_are_made_by_their_protocol(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    picture(250, 64, 64).save(tmp_path / "target" / "x.png")
+    (tmp_path / "set.json").write_text('{"task": "denoise", "protocol": "add Gaussian noise"}')
+    (pair,) = iter_pairs(load_set(tmp_path), sigma=50)
+    expected = np.random.default_rng(0).standard_normal((64, 64, 3)) * (50 / 255)
+    assert np.allclose(pair.degraded - pair.clean, expected, atol=1e-6)
+    assert pair.degraded.max() > 1, "the protocol does not clip"
+
+
+def test_every_lonely_file_is_named(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", None)
+    picture(1).save(folder / "input" / "c.png")
+    picture(1).save(folder / "target" / "d.png")
+    with pytest.raises(PhotoError, match="c, d"):
+        load_set(folder)
+
+
+def test_a_slightly_larger_target_is_centred(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", None, stems=())
+    picture(9, 20, 30).save(folder / "input" / "a.png")
+    target = np.zeros((40, 50, 3), np.uint8)
+    target[10:30, 10:40] = 77
+    Photo(target, {}).save(folder / "target" / "a.png")
+    (pair,) = iter_pairs(load_set(folder))
+    assert np.allclose(pair.clean, 77 / 255)
+    picture(9, 5, 5).save(folder / "input" / "a.png")
+    with pytest.raises(PhotoError, match="its input"):
+        list(iter_pairs(load_set(folder)))
+
+
+def test_folder_of_sets_and_what_is_none(tmp_path: Path) -> None:
+    make_set(tmp_path / "one", None)
+    make_set(tmp_path / "two", {"task": "sr-x4"})
+    sets = find_sets(tmp_path)
+    assert [s.name for s in sets] == ["one", "two"]
+    assert [is_resolution_set(s) for s in sets] == [False, True]
+    assert [s.name for s in find_sets(tmp_path / "one")] == ["one"]
+    with pytest.raises(PhotoError, match="no evaluation set"):
+        find_sets(tmp_path / "one" / "input")
+    with pytest.raises(PhotoError, match="no such folder"):
+        find_sets(tmp_path / "three")
+
+
+def test_damaged_sets(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", None)
+    (folder / "set.json").write_text("{")
+    with pytest.raises(PhotoError, match="not valid JSON"):
+        load_set(folder)
+    (folder / "set.json").unlink()
+    for picture_file in (folder / "input").iterdir():
+        picture_file.unlink()
+    with pytest.raises(PhotoError, match="names no noise"):
+        load_set(folder)
