@@ -16,7 +16,7 @@ from pellucid_teacher.processes import diffuir
 FIRST_CALL_SHARE = 0.7
 # Softens the logarithm (mean absolute error, scale 2). At 0.01 the clean samples, whose error goes
 # to 0, took the gradient over and the student stayed the identity; without it the dark ones did.
-ENOUGH = 0.1
+ENOUGH = 0.2
 SCHEDULE = diffuir.schedule()
 
 

@@ -49,7 +49,7 @@ def test_task_mix_sets_the_shares(synthesis: Synthesis) -> None:
     )
     assert {only.sample(0, i)[2] for i in range(20)} == {"noise"}
     with pytest.raises(ValueError, match="not all 0"):
-        TaskMix(0, 0, 0, 0, 0, 0, 0).probabilities()
+        TaskMix(0, 0, 0, 0, 0, 0, 0).cycle()
 
 
 def test_rain_and_snow_bring_light_on_a_dark_picture() -> None:
@@ -160,3 +160,9 @@ def test_corpus_reads_and_leaves_out(tmp_path: Path) -> None:
 def test_empty_training_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="put clean photos there"):
         load_corpus(tmp_path)
+
+
+def test_a_cycle_holds_the_tasks_in_proportion() -> None:
+    cycle = TaskMix(rain=2, lowlight=1, haze=1, snow=0, blur=0, noise=4, clean=0).cycle(16)
+    assert [cycle.count(task) for task in TASKS] == [4, 2, 2, 0, 0, 8, 0]
+    assert len(set(TaskMix().cycle())) == len(TASKS), "every task has its place"

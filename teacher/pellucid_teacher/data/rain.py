@@ -119,19 +119,19 @@ def _window(layer: Image, rng: Generator, height: int, width: int) -> Image:
 def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]) -> Image:
     """Rainy version of `clean`, (H, W, 3).
 
-    A light shower is one drawn layer; a heavy one sums two to five layers, real ones among them,
+    A light shower is one drawn layer; a heavy one sums several layers, real ones among them,
     and may lie under a veil of scattered light. Streaks add light: J + S, clipped by the sensor.
     """
     height, width = clean.shape[:2]
-    heavy = rng.random() < 0.5
+    heavy = rng.random() < 0.45
     rain = np.zeros((height, width), np.float32)
     if heavy:
         if real and rng.random() < 0.6:
             chosen = real[int(rng.integers(len(real)))]
             rain += _window(chosen, rng, height, width) * float(rng.uniform(0.8, 1.3))
-        for _ in range(int(rng.integers(1, 5))):
+        for _ in range(int(rng.integers(1, 4))):
             chosen = drawn[int(rng.integers(len(drawn)))]
-            rain += _window(chosen, rng, height, width) * float(rng.uniform(0.25, 0.8))
+            rain += _window(chosen, rng, height, width) * float(rng.uniform(0.2, 0.65))
     else:
         chosen = drawn[int(rng.integers(len(drawn)))]
         rain += _window(chosen, rng, height, width) * float(rng.uniform(0.15, 0.7))
