@@ -5,6 +5,7 @@ import hashlib
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
 from pellucid_student.scene import SCENE_SIZE
 from pellucid_student.weights import Provenance, parameter_count
+from pellucid_teacher.macs import count_macs
 
 KEY = "pellucid.config"
 SCHEMA_VERSION = 1
@@ -47,25 +48,12 @@ def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, ob
 
 
 def macs_per_pixel(student: PlainUNet) -> float:
-    """Multiply-accumulates of one call for one input pixel: kernels weighted by 1/scale².
+    """Multiply-accumulates of one call for one input pixel, convolutions only.
 
-    Bias terms and the vector layers of the scene code are not counted (no spatial extent).
+    The scene code's vector layers cost the same for any picture and are left out.
     """
-    total = 0.0
-    for name, weight in student.named_parameters():
-        if weight.ndim != 4:
-            continue
-        total += weight.numel() / _scale(name) ** 2
-    return total
-
-
-def _scale(name: str) -> int:
-    """Scale of a convolution's output grid (for `up`: of its input grid), 2 at the stem."""
-    part, _, rest = name.partition(".")
-    if part in ("stem", "head"):
-        return 2
-    level = int(rest.split(".")[0])
-    return int(2 ** (level + (2 if part in ("down", "up") else 1)))
+    side = 4 * student.config.multiple
+    return count_macs(student, side, side).convolution / side**2
 
 
 def weights_digest(student: PlainUNet) -> str:

@@ -162,3 +162,13 @@ def _resume(
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"]), float(state["elapsed"])
+
+
+def averaged_weights(folder: Path) -> dict[str, Tensor]:
+    """The EMA weights of a run's last checkpoint, the ones to keep, by parameter name."""
+    path = folder / "state.pt"
+    if not path.exists():
+        raise ValueError(f"{path}: no checkpoint yet; train first")
+    prefix = "module."
+    state = torch.load(path, weights_only=True)["average"]
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
