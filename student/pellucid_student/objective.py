@@ -14,17 +14,16 @@ from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.processes import diffuir
 
 FIRST_CALL_SHARE = 0.7
-# Softens the logarithm (mean absolute error, scale 2). At 0.01 the clean samples, whose error goes
-# to 0, took the gradient over and the student stayed the identity; without it the dark ones did.
-ENOUGH = 0.2
+# Softens the logarithm (mean absolute error, scale 2) where a sample is already as good as clean.
+ENOUGH = 0.05
 SCHEDULE = diffuir.schedule()
 
 
 def unrolled_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     """Log of each sample's L1 at one call of a one- to three-step sampler, batch mean, ().
 
-    The logarithm weighs a sample by the inverse of its own error, as PSNR does. With a plain L1 the
-    dark and hazy samples, whose errors are large and of one sign, drowned the noisy ones.
+    The logarithm weighs a sample by the inverse of its own error, as PSNR does: without it the
+    worst samples of a batch decide alone.
 
     With FIRST_CALL_SHARE it is the first call, the only one of the one-step student; otherwise a
     later call of a two- or three-step sampler, earlier ones run without gradient.

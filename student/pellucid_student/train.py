@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.manual_seed(config.seed)
         model = PlainUNet(PRESETS[args.preset])
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        synthesis = Synthesis(corpus, args.crop)
+        synthesis = Synthesis(corpus, args.crop, hold=config.batch_size)
         _run(train(model, unrolled_loss, synthesis, config, args.out, args.minutes), args, watch)
         _keep(args, config)
     except ValueError as error:

@@ -166,3 +166,10 @@ def test_a_cycle_holds_the_tasks_in_proportion() -> None:
     cycle = TaskMix(rain=2, lowlight=1, haze=1, snow=0, blur=0, noise=4, clean=0).cycle(16)
     assert [cycle.count(task) for task in TASKS] == [4, 2, 2, 0, 0, 8, 0]
     assert len(set(TaskMix().cycle())) == len(TASKS), "every task has its place"
+
+
+def test_a_batch_is_of_one_task(synthesis: Synthesis) -> None:
+    held = Synthesis(synthesis.corpus, 64, hold=4)
+    tasks = [held.sample(0, i)[2] for i in range(16)]
+    assert all(len(set(tasks[i : i + 4])) == 1 for i in range(0, 16, 4))
+    assert tasks[::4] == held.cycle[:4]

@@ -36,11 +36,7 @@ class TaskMix:
     clean: float = 0.06
 
     def cycle(self, length: int = 32) -> list[str]:
-        """`length` tasks in the mix's proportions, in a fixed shuffled order.
-
-        Batches that follow a cycle differ less from one another than independent draws do: with
-        seven tasks of very different error that is most of the gradient's noise.
-        """
+        """`length` tasks in the mix's proportions, in a fixed shuffled order."""
         shares = np.array([float(getattr(self, task)) for task in TASKS])
         if shares.min() < 0 or shares.sum() <= 0:
             raise ValueError(f"task shares must be >= 0 and not all 0, got {self}")
@@ -55,15 +51,23 @@ class TaskMix:
 class Synthesis:
     """Draws (degraded, clean, task) samples from a corpus.
 
+    hold: consecutive samples that share a task. With the batch size, every batch is of one task, so
+    that a step of fixed length is a fixed share of attention, however large the task's errors.
     Streak layers, flake layers and blur kernels come from banks made once at the start, so that a
     sample costs a window of a layer instead of a large convolution.
     """
 
     def __init__(
-        self, corpus: Corpus, crop: int, mix: TaskMix | None = None, bank_seed: int = 0
+        self,
+        corpus: Corpus,
+        crop: int,
+        mix: TaskMix | None = None,
+        hold: int = 8,
+        bank_seed: int = 0,
     ) -> None:
         self.corpus = corpus
         self.crop = crop
+        self.hold = hold
         self.cycle = (mix or TaskMix()).cycle()
         rng = np.random.default_rng(bank_seed)
         self.streaks = streak_bank(rng, 96)
@@ -73,7 +77,7 @@ class Synthesis:
     def sample(self, seed: int, index: int) -> tuple[Image, Image, str]:
         """Sample `index` of stream `seed`: (degraded, clean, task), images (crop, crop, 3)."""
         rng = np.random.default_rng([seed, index])
-        task = self.cycle[index % len(self.cycle)]
+        task = self.cycle[index // self.hold % len(self.cycle)]
         degraded, clean = self.draw(task, rng)
         return degraded, clean, task
 
