@@ -47,4 +47,4 @@ def unrolled_loss(model: nn.Module, batch: Batch, generator: torch.Generator) ->
 
 
 def _time(t: int, like: Tensor) -> Tensor:
-    return SCHEDULE.time(torch.full((like.shape[0],), t))  # (B,)
+    return SCHEDULE.time(torch.full((like.shape[0],), t, device=like.device))  # (B,)

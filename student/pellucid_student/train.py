@@ -16,7 +16,8 @@ import torch
 from pellucid_teacher.data.corpus import load_corpus
 from pellucid_teacher.data.stream import single_thread_opencv
 from pellucid_teacher.data.synthesis import Synthesis
-from pellucid_teacher.training.loop import Report, TrainConfig, averaged_weights, train
+from pellucid_teacher.training.checkpoint import averaged_weights
+from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
@@ -69,8 +70,8 @@ def _run(reports: Iterator[Report], args: argparse.Namespace, watch: Watch | Non
 def _keep(args: argparse.Namespace, config: TrainConfig) -> None:
     """Write the averaged weights of the last checkpoint, folded, with where they come from."""
     model = PlainUNet(PRESETS[args.preset])
-    model.load_state_dict(averaged_weights(args.out))
-    step = int(torch.load(args.out / "state.pt", weights_only=True)["step"])
+    average, step = averaged_weights(args.out)
+    model.load_state_dict(average)
     recipe = (
         f"ground truth only, batch {config.batch_size} of {args.crop} px, Adam {config.lr:g}, "
         f"cosine, EMA {config.ema}"

@@ -11,7 +11,7 @@ from pellucid import Photo
 from pellucid_student.train import main
 from pellucid_student.watch import Watch, restore_whole
 from pellucid_student.weights import load_student
-from pellucid_teacher.training.loop import averaged_weights
+from pellucid_teacher.training.checkpoint import averaged_weights
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_train_watch_resume_keep(data: Path, capsys: pytest.CaptureFixture[str])
     assert told.count("dev   set ") == 2
     student, provenance = load_student(data / "run" / "student.safetensors")
     assert provenance.steps == 2 and provenance.datasets == ["noise (own)"]
-    average = averaged_weights(data / "run")
+    average, step = averaged_weights(data / "run")
+    assert step == 2
     assert torch.equal(student.down[0].weight, average["down.0.weight"])
     # Asked again, there is nothing left to train; the weights are written again.
     assert main([str(a) for a in arguments]) == 0

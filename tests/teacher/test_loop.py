@@ -1,5 +1,8 @@
 """The training loop: it learns, a killed run goes on exactly, a wrong checkpoint is refused."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +12,26 @@ import torch
 from torch import Tensor, nn
 
 from pellucid_teacher.data.corpus import Corpus
-from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.data.stream import Batch, Shard
 from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.training.loop import TrainConfig, learning_rate, train
 
 CONFIG = TrainConfig(steps=12, batch_size=2, lr=1e-2, warmup=2, workers=0, save_every=4, ema=0.5)
 
 
-@pytest.fixture(scope="module")
-def synthesis() -> Synthesis:
+def tiny_synthesis() -> Synthesis:
     rng = np.random.default_rng(0)
     return Synthesis(Corpus([rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)]), 16)
+
+
+@pytest.fixture(scope="module")
+def synthesis() -> Synthesis:
+    return tiny_synthesis()
+
+
+def plain_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    value: Tensor = (model(batch.degraded) - batch.clean).square().mean()
+    return value
 
 
 def loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -78,3 +90,51 @@ def test_learning_rate_warms_up_and_ends_at_its_floor() -> None:
     assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
     assert learning_rate(config, 50, 0.5) == pytest.approx(0.55)
     assert learning_rate(config, 99, 1.0) == pytest.approx(0.1)
+
+
+def test_accumulation_equals_one_large_batch(synthesis: Synthesis, tmp_path: Path) -> None:
+    """Mean losses of two halves average to the loss of the whole, and so do their gradients."""
+
+    once = replace(CONFIG, batch_size=4, steps=6)
+    twice = replace(once, batch_size=2, accumulate=2)
+    a = [r.loss for r in train(network(), plain_loss, synthesis, once, tmp_path / "a")]
+    b = [r.loss for r in train(network(), plain_loss, synthesis, twice, tmp_path / "b")]
+    assert a == pytest.approx(b, rel=1e-5)
+
+
+def test_shards_split_the_common_stream() -> None:
+    whole = [Shard(4).sample(i) for i in range(16)]
+    parts = [[Shard(2, p, 2).sample(i) for i in range(8)] for p in range(2)]
+    assert whole == list(range(16))
+    assert sorted(parts[0] + parts[1]) == whole
+    assert parts[0][:2] + parts[1][:2] == whole[:4], "batch 0 holds the same samples"
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_loop as t
+from pellucid_teacher.training.loop import train
+synthesis = t.tiny_synthesis()
+for report in train(t.network(), t.plain_loss, synthesis, t.CONFIG, Path({folder!r})):
+    if report.is_main:
+        print(report.loss)
+"""
+
+
+def test_two_processes_train_as_one_with_the_same_total_batch(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    told = {"tests": str(Path(__file__).parent), "folder": str(tmp_path / "two")}
+    script.write_text(TWO_PROCESSES.format(**told))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run([*launch, script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    together = [float(line) for line in done.stdout.split()]
+    config = replace(CONFIG, batch_size=4)
+    alone = train(network(), plain_loss, tiny_synthesis(), config, tmp_path / "one")
+    assert together == pytest.approx([r.loss for r in alone], rel=1e-4)
+    # Another number of processes would see other samples, so it may not go on with the run.
+    with pytest.raises(ValueError, match="processes: 2 then, 1 now"):
+        next(train(network(), plain_loss, tiny_synthesis(), CONFIG, tmp_path / "two"))

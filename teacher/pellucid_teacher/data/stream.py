@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from .light import Image
 from .synthesis import Synthesis
 
 
@@ -17,23 +17,49 @@ class Batch:
     degraded: Tensor  # (B, 3, H, W) in [-1, 1]
     clean: Tensor  # (B, 3, H, W) in [-1, 1]
 
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(self.degraded.to(device), self.clean.to(device))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which samples of every batch are this process's: `size` of size·processes."""
+
+    size: int
+    process: int = 0
+    processes: int = 1
+
+    def sample(self, index: int) -> int:
+        """Number in the common stream of this process's index-th sample.
+
+        Batch n of all processes together holds samples n·size·processes onwards, so a run's data
+        depend on the total batch alone, not on how many processes share it.
+        """
+        batch, place = divmod(index, self.size)
+        return (batch * self.processes + self.process) * self.size + place
+
 
 class _Samples(Dataset[tuple[Tensor, Tensor]]):
-    """Samples first..last of one seed, as a map-style dataset: the loader keeps their order."""
+    """This process's samples from one batch to another, map-style: the loader keeps their order."""
 
-    def __init__(self, synthesis: Synthesis, seed: int, first: int, last: int) -> None:
-        self.synthesis, self.seed, self.first, self.last = synthesis, seed, first, last
+    def __init__(
+        self, synthesis: Synthesis, seed: int, shard: Shard, first: int, last: int
+    ) -> None:
+        self.synthesis, self.seed, self.shard = synthesis, seed, shard
+        self.first, self.last = first * shard.size, last * shard.size
 
     def __len__(self) -> int:
         return self.last - self.first
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        degraded, clean, _ = self.synthesis.sample(self.seed, self.first + index)
-        return _to_tensor(degraded), _to_tensor(clean)
+        number = self.shard.sample(self.first + index)
+        degraded, clean, _ = self.synthesis.sample(self.seed, number)
+        return to_tensor(degraded), to_tensor(clean)
 
 
-def _to_tensor(image: np.ndarray) -> Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1) * 2.0 - 1.0  # (3, H, W)
+def to_tensor(image: Image) -> Tensor:
+    """(H, W, 3) in [0, 1] -> (3, H, W) in [-1, 1]."""
+    return torch.from_numpy(image).permute(2, 0, 1) * 2.0 - 1.0
 
 
 def single_thread_opencv() -> None:
@@ -43,13 +69,12 @@ def single_thread_opencv() -> None:
 
 
 def batches(
-    synthesis: Synthesis, seed: int, batch_size: int, first_step: int, last_step: int, workers: int
+    synthesis: Synthesis, seed: int, shard: Shard, first: int, last: int, workers: int
 ) -> Iterator[Batch]:
-    """Batches of steps first_step..last_step; step n always holds samples n·B .. (n+1)·B - 1."""
-    samples = _Samples(synthesis, seed, first_step * batch_size, last_step * batch_size)
+    """This process's part of batches first..last-1."""
     loader = DataLoader(
-        samples,
-        batch_size=batch_size,
+        _Samples(synthesis, seed, shard, first, last),
+        batch_size=shard.size,
         num_workers=workers,
         prefetch_factor=8 if workers else None,
     )

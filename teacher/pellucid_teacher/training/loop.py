@@ -3,23 +3,28 @@
     for report in train(model, loss, synthesis, config, folder, minutes=90):
         print(report.step, report.loss)
 
-A run is a folder. `state.pt` holds everything that the next step depends on and is replaced
-atomically, so a killed run goes on from its last checkpoint with the losses it would have had.
+One CPU, one GPU or many: accelerate decides from how the program was started (`torchrun` or
+`accelerate launch` for several processes); nothing here changes. A run is a folder, `state.pt` in
+it holds everything that the next step depends on, so a killed run goes on with the losses it would
+have had.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import islice
 from math import cos, pi
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..data.stream import Batch, batches
+from ..data.stream import Batch, Shard, batches
 from ..data.synthesis import Synthesis
+from .checkpoint import RunState, resume, save
 
 # loss(model, batch, generator) -> scalar tensor to minimise
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -27,18 +32,23 @@ Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """steps: optimiser steps of the whole run. lr: peak, after `warmup` steps of linear rise.
-    final_lr: end of the cosine. ema: decay of the averaged weights, the ones that are kept.
+    """steps: optimiser steps of the whole run. batch_size: samples a process and micro-batch.
+    accumulate: micro-batches a step. lr: peak, after `warmup` steps of linear rise.
+    final_lr: end of the cosine (equal to lr: constant). betas: of Adam.
+    ema: decay of the averaged weights, the ones that are kept; they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
     whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
     """
 
     steps: int = 40_000
     batch_size: int = 8
+    accumulate: int = 1
     lr: float = 1e-3
     final_lr: float = 1e-5
     warmup: int = 500
+    betas: tuple[float, float] = (0.9, 0.99)
     ema: float = 0.999
+    ema_every: int = 1
     clip: float = 0.05
     seed: int = 1
     workers: int = 1
@@ -48,14 +58,16 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Report:
-    """One optimiser step. elapsed: training seconds of all sessions of this run."""
+    """One optimiser step. loss: mean over the step's samples of all processes.
+    progress: 0..1 of the run, by steps or by the time budget, whichever is further."""
 
     step: int
     loss: float
     lr: float
     elapsed: float
-    progress: float  # 0..1 of the run, by steps or by the time budget, whichever is further
+    progress: float
     ema: nn.Module
+    is_main: bool
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
@@ -77,99 +89,91 @@ def train(
 
     minutes: time budget of the whole run over all its sessions; the learning rate is annealed to it
     and the run ends with it, or with config.steps, whichever comes first.
-    Raises ValueError if the checkpoint was written with another TrainConfig.
+    Raises ValueError if the checkpoint was written by another recipe.
     """
+    accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=(0.9, 0.99))
+    path, processes = folder / "state.pt", accelerator.num_processes
+    model.to(accelerator.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
-    first, elapsed = _resume(folder / "state.pt", config, model, average, optimizer)
-    start = time.monotonic() - elapsed
-    step, last_saved = first, first
-    stream = batches(synthesis, config.seed, config.batch_size, first, config.steps, config.workers)
-    for step, batch in enumerate(stream, start=first):
-        elapsed = time.monotonic() - start
-        progress = step / config.steps
-        if minutes is not None:
-            progress = max(progress, elapsed / (60.0 * minutes))
+    state = RunState(model, average, optimizer)
+    resume(path, config, processes, state)
+    wrapped = accelerator.prepare_model(model)
+    shard = Shard(config.batch_size, accelerator.process_index, processes)
+    stream = batches(
+        synthesis,
+        config.seed,
+        shard,
+        state.step * config.accumulate,
+        config.steps * config.accumulate,
+        config.workers,
+    )
+    start, saved_at = time.monotonic() - state.elapsed, state.step
+    while state.step < config.steps:
+        state.elapsed = time.monotonic() - start
+        progress = _agree(_progress(config, state, minutes), accelerator)
         if progress >= 1.0:
             break
-        lr = learning_rate(config, step, progress)
+        lr = learning_rate(config, state.step, progress)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            value = loss(model, batch, generator)
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-        average.update_parameters(model)
-        done = step + 1
-        if done % config.save_every == 0:
-            _save(folder / "state.pt", config, done, elapsed, model, average, optimizer)
-            last_saved = done
-        yield Report(done, value.item(), lr, elapsed, progress, average.module)
-    else:
-        step = config.steps
-    if step != last_saved:
-        elapsed = time.monotonic() - start
-        _save(folder / "state.pt", config, step, elapsed, model, average, optimizer)
+        micro = list(islice(stream, config.accumulate))
+        value = _step(wrapped, loss, micro, config, state.step, optimizer, accelerator)
+        state.step += 1
+        if state.step % config.ema_every == 0:
+            average.update_parameters(model)
+        if state.step % config.save_every == 0:
+            saved_at = state.step
+            if accelerator.is_main_process:
+                save(path, config, processes, state)
+        yield Report(
+            state.step,
+            value,
+            lr,
+            state.elapsed,
+            progress,
+            average.module,
+            accelerator.is_main_process,
+        )
+    if state.step != saved_at and accelerator.is_main_process:
+        save(path, config, processes, state)
+    accelerator.wait_for_everyone()
 
 
-def _save(
-    path: Path,
+def _step(
+    model: nn.Module,
+    loss: Loss,
+    micro: list[Batch],
     config: TrainConfig,
     step: int,
-    elapsed: float,
-    model: nn.Module,
-    average: AveragedModel,
     optimizer: torch.optim.Optimizer,
-) -> None:
-    state = {
-        "config": asdict(config),
-        "step": step,
-        "elapsed": elapsed,
-        "model": model.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)  # a kill while writing leaves the previous checkpoint whole
+    accelerator: Accelerator,
+) -> float:
+    """One optimiser step over the micro-batches; its mean loss over all processes."""
+    optimizer.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=accelerator.device)
+    for index, batch in enumerate(micro):
+        # Equal for all processes: they draw the same noise for different samples.
+        generator = torch.Generator().manual_seed(
+            (config.seed * 1_000_003 + step) * config.accumulate + index
+        )
+        with accelerator.autocast():
+            value = loss(model, batch.to(accelerator.device), generator) / len(micro)
+        accelerator.backward(value)
+        total += value.detach()
+    accelerator.clip_grad_norm_(model.parameters(), config.clip)
+    optimizer.step()
+    return float(accelerator.reduce(total, "mean"))
 
 
-def _resume(
-    path: Path,
-    config: TrainConfig,
-    model: nn.Module,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-) -> tuple[int, float]:
-    """Load a checkpoint if there is one: (first step to do, seconds already spent)."""
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    ours = asdict(config)
-    differs = [k for k in ours if ours[k] != state["config"].get(k)]
-    # Where data is made and how often it is saved changes no number of the run.
-    differs = [k for k in differs if k not in ("workers", "save_every")]
-    if differs:
-        told = ", ".join(f"{k}: {state['config'].get(k)} then, {ours[k]} now" for k in differs)
-        raise ValueError(f"{path} was written by another recipe ({told}); use a new folder")
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise ValueError(f"{path} holds another network: {error}; use a new folder") from error
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"]), float(state["elapsed"])
+def _progress(config: TrainConfig, state: RunState, minutes: float | None) -> float:
+    by_steps = state.step / config.steps
+    return by_steps if minutes is None else max(by_steps, state.elapsed / (60.0 * minutes))
 
 
-def averaged_weights(folder: Path) -> dict[str, Tensor]:
-    """The EMA weights of a run's last checkpoint, the ones to keep, by parameter name."""
-    path = folder / "state.pt"
-    if not path.exists():
-        raise ValueError(f"{path}: no checkpoint yet; train first")
-    prefix = "module."
-    state = torch.load(path, weights_only=True)["average"]
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+def _agree(progress: float, accelerator: Accelerator) -> float:
+    """The main process's clock counts for all, or some would stop while others wait."""
+    if accelerator.num_processes == 1:
+        return progress
+    return float(broadcast(torch.tensor(progress, device=accelerator.device)))
