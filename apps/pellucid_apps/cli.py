@@ -10,7 +10,7 @@ import typer
 from pellucid import PellucidError, Restorer, __version__
 
 from . import demo as demo_command
-from . import evaluate, restore
+from . import evaluate, restore, train
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(train.app, name="train")
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes: more is slower and better.")]
@@ -67,10 +69,12 @@ def eval_(
 ) -> None:
     """Measure PSNR, SSIM and colour difference on folders of input/ and target/ pictures.
 
-    MODEL may also be `identity`, which measures the inputs themselves.
+    MODEL may also be `identity`, which measures the inputs themselves, or a teacher's folder.
     """
-    restorer = None if model == "identity" else Restorer(model, steps=steps, threads=threads)
-    report = evaluate.measure(data, restorer, sigma, clean, keep_pictures=html_file is not None)
+    name, restore_picture = evaluate.open_model(model, steps, threads)
+    report = evaluate.measure(
+        data, restore_picture, sigma, clean, html_file is not None, name, steps
+    )
     evaluate.write_reports(report, json_file, csv_file, html_file)
 
 

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import Restorer
+from pellucid import PellucidError, Restorer
 from pellucid.metrics import as_8_bits, delta_e, luma, psnr, ssim
 from pellucid.pairs import EvalSet, find_sets, is_resolution_set, iter_pairs
 from pellucid.photo import write_atomically
 
 from .page import page
+
+Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> same
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,46 @@ class Report:
     )
 
 
+def open_model(name: str, steps: int, threads: int | None) -> tuple[str, Restore | None]:
+    """What `--model` means: `identity`, a teacher's folder, a bundled name or an exported file."""
+    if name == "identity":
+        return name, None
+    if list(Path(name).glob("teacher-*.safetensors")):
+        return _open_teacher(Path(name), steps)
+    restorer = Restorer(name, steps=steps, threads=threads)
+    return restorer.card.id, restorer
+
+
+def _open_teacher(folder: Path, steps: int) -> tuple[str, Restore]:
+    """A teacher runs in torch, whole pictures, without tiles."""
+    try:
+        from pellucid_teacher.training.watch import restore_whole
+        from pellucid_teacher.weights import load_teacher
+    except ImportError as error:
+        raise PellucidError("a teacher needs torch: pip install 'pellucid[train]'") from error
+    model, recipe = load_teacher(folder)
+
+    def restore(picture: NDArray[Any]) -> NDArray[Any]:
+        return restore_whole(model, picture, steps, start_noise=recipe.start_noise)
+
+    return f"teacher {folder.name}, {steps} steps", restore
+
+
 def measure(
-    data: Path, restorer: Restorer | None, sigma: float, clean: bool, keep_pictures: bool
+    data: Path,
+    restorer: Restore | None,
+    sigma: float,
+    clean: bool,
+    keep_pictures: bool,
+    model: str = "identity",
+    steps: int = 0,
 ) -> Report:
     """Measure every set under `data`; restorer None measures the inputs themselves.
 
     clean: feed the clean targets instead, so that the output's PSNR says what harm is done.
     """
     sets = find_sets(data)
-    card = None if restorer is None else restorer.card
-    report = Report("identity" if card is None else card.id, 0 if card is None else card.steps)
+    report = Report(model, steps)
     print(_header(report.model))
     for chosen in sets:
         if is_resolution_set(chosen):
@@ -90,7 +123,7 @@ def measure(
 
 def _measure_set(
     chosen: EvalSet,
-    restorer: Restorer | None,
+    restorer: Restore | None,
     sigma: float,
     clean: bool,
     keep_pictures: bool,

@@ -173,3 +173,15 @@ def test_a_batch_is_of_one_task(synthesis: Synthesis) -> None:
     tasks = [held.sample(0, i)[2] for i in range(16)]
     assert all(len(set(tasks[i : i + 4])) == 1 for i in range(0, 16, 4))
     assert tasks[::4] == held.cycle[:4]
+
+
+def test_own_folders_need_no_layout(tmp_path: Path) -> None:
+    picture = (ramp(170) * 255).astype(np.uint8)
+    write(tmp_path / "photos" / "deep" / "a.png", picture)
+    assert len(load_corpus(tmp_path / "photos").clean) == 1
+    write(tmp_path / "pairs" / "input" / "a.png", picture // 2)
+    write(tmp_path / "pairs" / "target" / "a.png", picture)
+    corpus = load_corpus(tmp_path / "pairs")
+    assert (len(corpus.own), len(corpus.clean)) == (1, 0)
+    degraded, clean, _ = Synthesis(corpus, 32).sample(0, 0)
+    assert np.abs(degraded - clean / 2).max() < 2 / 255

@@ -7,6 +7,9 @@ Layout of a training folder (every part but clean/ is optional)
     rain-*/             composites, input/ and target/: their streak layers are reused
     rgbd-*/             NNN.color.jpg with NNN.depth.png (16-bit, mm)
     overlays/snow_mask  masks of photographed snow
+
+Two simpler layouts work too: a folder of photos, degraded by synthesis, and a folder with input/
+and target/, learned as it is.
 """
 
 from dataclasses import dataclass, field
@@ -31,6 +34,7 @@ class Corpus:
     """Pictures as uint8 RGB (H, W, 3); layers and depth as float32 (H, W)."""
 
     clean: list[Pixels]
+    own: list[tuple[Pixels, Pixels]] = field(default_factory=list)  # (input, target), any task
     lowlight: list[tuple[Pixels, Pixels]] = field(default_factory=list)  # (input, target)
     noise: list[tuple[Pixels, Pixels]] = field(default_factory=list)
     rain_layers: list[Image] = field(default_factory=list)
@@ -45,17 +49,20 @@ def load_corpus(root: Path, leave_out: frozenset[str] = frozenset()) -> Corpus:
     an hour of training on half of the data is worse than none.
     """
     faults: list[str] = []
+    own = _pairs(root, faults)
+    home = root / "clean" if (root / "clean").is_dir() or own else root
     clean = [
         photo
-        for path in _pictures(root / "clean")
+        for path in _pictures(home)
         if leave_out.isdisjoint(path.relative_to(root).parts)
         and (photo := _read(path, faults)) is not None
     ]
-    if not clean and not faults:
-        faults.append(f"{root / 'clean'}: no pictures found; put clean photos there")
+    if not clean and not own and not faults:
+        faults.append(f"{home}: no pictures found; put clean photos there")
     rain = [pair for folder in sorted(root.glob("rain-*")) for pair in _pairs(folder, faults)]
     corpus = Corpus(
         clean=clean,
+        own=own,
         lowlight=[p for d in sorted(root.glob("lowlight-*")) for p in _pairs(d, faults)],
         noise=[p for d in sorted(root.glob("noise-*")) for p in _pairs(d, faults)],
         rain_layers=real_layers([(_unit(rainy), _unit(dry)) for rainy, dry in rain]),

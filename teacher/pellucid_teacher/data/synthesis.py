@@ -20,6 +20,7 @@ from .noise import add_noise
 from .rain import add_rain, streak_bank
 from .snow import add_snow, flake_bank
 
+OWN_SHARE = 0.5  # of the samples come from a user's own pairs, if there are photos as well
 TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
 
 
@@ -84,6 +85,10 @@ class Synthesis:
     def draw(self, task: str, rng: Generator) -> tuple[Image, Image]:
         """One (degraded, clean) crop of `task`, float32 (crop, crop, 3)."""
         corpus = self.corpus
+        if corpus.own and (not corpus.clean or rng.random() < OWN_SHARE):
+            pair = corpus.own[int(rng.integers(len(corpus.own)))]
+            degraded, clean = _crop(pair, self.crop, rng, shrink=0.0)
+            return degraded, clean
         if task == "lowlight" and corpus.lowlight and rng.random() < 0.6:
             pair = corpus.lowlight[int(rng.integers(len(corpus.lowlight)))]
             degraded, clean = _crop(pair, self.crop, rng, shrink=0.7)

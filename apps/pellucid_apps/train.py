@@ -1,0 +1,190 @@
+"""`pellucid train student` and `pellucid train teacher`: needs the `train` extra (torch).
+
+Stop a training at any time; the same command goes on from its last checkpoint.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from pellucid import PellucidError
+
+if TYPE_CHECKING:
+    from pellucid_teacher.data.corpus import Corpus
+    from pellucid_teacher.training.loop import Report
+    from pellucid_teacher.training.watch import Picture
+
+app = typer.Typer(help="Train students and teachers.", no_args_is_help=True, rich_markup_mode=None)
+PRINT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Course:
+    """What both kinds of training share."""
+
+    data: Path
+    out: Path
+    minutes: float | None
+    leave_out: tuple[str, ...]
+    dev: Path | None
+    dev_every: int
+
+
+Data = Annotated[Path, typer.Option("--data", help="Training folder, laid out as the README says.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder, made or resumed.")]
+Minutes = Annotated[float | None, typer.Option(help="Time budget of the whole run.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps of the whole run.")]
+LeaveOut = Annotated[list[str] | None, typer.Option(help="Folder under clean/ to keep unseen.")]
+Dataset = Annotated[list[str] | None, typer.Option(help="Name (licence), for the weights' header.")]
+Dev = Annotated[Path | None, typer.Option("--dev", help="Sets to watch, never trained on.")]
+DevEvery = Annotated[int, typer.Option(min=1, help="Steps between looks at the sets.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that make samples.")]
+
+
+@app.command()
+def student(
+    data: Data,
+    out: Out,
+    preset: Annotated[str, typer.Option(help="tiny, nano or pico.")] = "tiny",
+    minutes: Minutes = None,
+    steps: Steps = None,
+    crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
+    workers: Workers = 1,
+    leave_out: LeaveOut = None,
+    dataset: Dataset = None,
+    dev: Dev = None,
+    dev_every: DevEvery = 2500,
+) -> None:
+    """Train a student on ground truth and write OUT/student.safetensors."""
+    _need_torch()
+    from pellucid_student.plain_unet import PRESETS
+    from pellucid_student.train import StudentRecipe, keep_student, train_student
+    from pellucid_teacher.training.watch import restore_whole
+
+    _known(preset, PRESETS)
+    recipe = StudentRecipe(preset, crop)
+    config = replace(recipe.train, workers=workers, steps=steps or recipe.train.steps)
+    recipe = replace(recipe, train=config)
+    course = Course(data, out, minutes, tuple(leave_out or ()), dev, dev_every)
+
+    def restore(report: "Report", picture: "Picture") -> "Picture":
+        return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
+
+    _run(course, lambda corpus: train_student(recipe, corpus, out, minutes), restore)
+    print(f"wrote {keep_student(recipe, out, dataset or [])}")
+
+
+@app.command()
+def teacher(
+    data: Data,
+    out: Out,
+    preset: Annotated[str, typer.Option(help="diffuir-t, -s, -b or -l.")] = "diffuir-t",
+    recipe: Annotated[str, typer.Option(help="published, or own (six tasks, no noise).")] = "own",
+    minutes: Minutes = None,
+    steps: Steps = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples a process.")] = None,
+    accumulate: Annotated[int | None, typer.Option(min=1, help="Batches a step.")] = None,
+    crop: Annotated[int | None, typer.Option(min=32, help="Side of a training crop, px.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="bf16 autocast.")] = False,
+    workers: Workers = 1,
+    leave_out: LeaveOut = None,
+    dataset: Dataset = None,
+    dev: Dev = None,
+    dev_every: DevEvery = 2500,
+) -> None:
+    """Train a DiffUIR teacher and write OUT/teacher-*.safetensors.
+
+    Several GPUs: torchrun --nproc-per-node=N -m pellucid_apps train teacher ...
+    """
+    _need_torch()
+    from pellucid_teacher.networks.diffuir_unet import PRESETS
+    from pellucid_teacher.teachers import RECIPES, train_teacher
+    from pellucid_teacher.training.checkpoint import averaged_weights
+    from pellucid_teacher.training.watch import restore_whole
+    from pellucid_teacher.weights import save_teacher
+
+    _known(preset, PRESETS)
+    _known(recipe, RECIPES)
+    chosen = RECIPES[recipe](preset)
+    config = replace(
+        chosen.train,
+        workers=workers,
+        bf16=bf16,
+        steps=steps or chosen.train.steps,
+        batch_size=batch or chosen.train.batch_size,
+        accumulate=accumulate or chosen.train.accumulate,
+    )
+    chosen = replace(chosen, train=config, crop=crop or chosen.crop)
+    course = Course(data, out, minutes, tuple(leave_out or ()), dev, dev_every)
+
+    def restore(report: "Report", picture: "Picture") -> "Picture":
+        device = next(report.ema.parameters()).device
+        noise = chosen.start_noise
+        return restore_whole(report.ema, picture, chosen.steps, start_noise=noise, device=device)
+
+    if _run(course, lambda corpus: train_teacher(chosen, corpus, out, minutes), restore):
+        weights, step = averaged_weights(out)
+        for path in save_teacher(out, weights, chosen, step, dataset or []):
+            print(f"wrote {path}")
+
+
+def _run(
+    course: Course,
+    start: "Callable[[Corpus], Iterator[Report]]",
+    restore: "Callable[[Report, Picture], Picture]",
+) -> bool:
+    """Load the data, train, show progress, record to TensorBoard. True in the main process."""
+    from pellucid_teacher.data.corpus import load_corpus
+    from pellucid_teacher.data.stream import single_thread_opencv
+    from pellucid_teacher.training.monitor import Monitor
+    from pellucid_teacher.training.watch import Watch
+
+    single_thread_opencv()
+    main = True
+    try:
+        corpus = load_corpus(course.data, frozenset(course.leave_out))
+        watch = None if course.dev is None else Watch.load(course.dev, pairs=2)
+        monitor = Monitor(course.out, watch, course.dev_every)
+        console = Console()
+        columns = (TextColumn("training"), BarColumn(), TaskProgressColumn())
+        with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+            task, total = bar.add_task("", total=1.0), 0.0
+            for report in start(corpus):
+                main = report.is_main
+                bar.update(task, completed=report.progress, visible=main)
+                total += report.loss
+                if not main:
+                    continue
+                if report.step % PRINT_EVERY == 0:
+                    console.print(_line(report, total / PRINT_EVERY), highlight=False)
+                    total = 0.0
+                look = monitor.record(report, lambda picture, r=report: restore(r, picture))
+                if look is not None:
+                    console.print(f"dev  {look.line()}", highlight=False)
+        monitor.close()
+    except ValueError as error:
+        raise PellucidError(str(error)) from error
+    return main
+
+
+def _line(report: "Report", loss: float) -> str:
+    rate = 1e3 * report.elapsed / report.step
+    return f"step {report.step}  loss {loss:.4f}  lr {report.lr:.1e}  {rate:.0f} ms/step"
+
+
+def _known(name: str, names: "dict[str, object] | dict[str, Callable[[str], object]]") -> None:
+    if name not in names:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(names)}")
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    if any(find_spec(name) is None for name in ("torch", "accelerate", "safetensors")):
+        raise PellucidError("training needs torch: pip install 'pellucid[train]'")

@@ -1,0 +1,82 @@
+"""`pellucid train` end to end, in miniature: watched, resumed, kept, evaluated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pellucid import Photo
+from pellucid_apps.cli import app
+from pellucid_apps.evaluate import open_model
+from pellucid_student.weights import load_student
+from pellucid_teacher.training.checkpoint import averaged_weights
+from pellucid_teacher.weights import load_teacher
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for part in ("train/clean", "dev/set/input", "dev/set/target"):
+        (tmp_path / part).mkdir(parents=True)
+        pixels = rng.integers(0, 255, (170, 180, 3)).astype(np.uint8)
+        Photo(pixels, {}).save(tmp_path / part / "a.png")
+    return tmp_path
+
+
+def pellucid(*arguments: object) -> str:
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_student_is_watched_resumed_and_kept(data: Path) -> None:
+    arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
+    arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
+    arguments += ["--dev", data / "dev", "--dev-every", 1, "--dataset", "noise (own)"]
+    assert pellucid(*arguments).count("dev  set ") == 2
+    student, provenance = load_student(data / "run" / "student.safetensors")
+    assert provenance.steps == 2 and provenance.datasets == ["noise (own)"]
+    average, step = averaged_weights(data / "run")
+    assert step == 2 and torch.equal(student.down[0].weight, average["down.0.weight"])
+    assert list((data / "run" / "tensorboard").iterdir())
+    # Asked again, there is nothing left to train; the weights are written again.
+    assert "dev" not in pellucid(*arguments)
+
+
+@pytest.mark.parametrize("recipe", ["own", "published"])
+def test_teacher_is_trained_kept_and_runs(data: Path, recipe: str) -> None:
+    arguments = ["train", "teacher", "--data", data / "train", "-o", data / "run"]
+    arguments += ["--recipe", recipe, "--crop", 32, "--batch", 1, "--accumulate", 2]
+    pellucid(*arguments, "--workers", 0, "--steps", 1)
+    model, kept = load_teacher(data / "run")
+    assert kept.start_noise == (0.1 if recipe == "published" else 0.0)
+    average, _ = averaged_weights(data / "run")
+    head = average["head.weight"].bfloat16().float()
+    assert torch.equal(model.state_dict()["head.weight"], head)
+    name, restore = open_model(str(data / "run"), 3, None)
+    assert restore is not None and "3 steps" in name
+    assert restore(np.full((21, 33, 3), 0.5, np.float32)).shape == (21, 33, 3)
+
+
+def test_mistakes_are_told(data: Path) -> None:
+    (data / "empty").mkdir()
+    arguments = ["train", "student", "--data", str(data / "empty"), "-o", str(data / "r")]
+    done = CliRunner().invoke(app, arguments)
+    assert "put clean photos there" in str(done.exception)
+    arguments = ["train", "student", "--data", str(data), "-o", "r", "--preset", "huge"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2 and "tiny" in done.output
+    with pytest.raises(ValueError, match="no checkpoint yet"):
+        averaged_weights(data)
+
+
+def test_a_lost_part_of_a_teacher_is_noticed(data: Path) -> None:
+    (data / "teacher-01-of-02.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="1 of 2 parts"):
+        load_teacher(data)
+    with pytest.raises(ValueError, match="train a teacher first"):
+        load_teacher(data / "train")
