@@ -76,7 +76,7 @@ def strided_model(metadata: dict[str, str]) -> onnx.ModelProto:
         tensor("one1", [1], np.int64),
         tensor("scene", np.zeros((1, 40))),
     ]
-    picture = [1, 3, "height", "width"]
+    picture: list[str | int | None] = [1, 3, "height", "width"]
     graph = helper.make_graph(
         nodes,
         "fake",

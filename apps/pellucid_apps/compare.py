@@ -77,7 +77,8 @@ def displayable(pixels: Array) -> Array:
     if unit.shape[2] == 4:
         alpha = unit[..., 3:]
         unit = unit[..., :3] * alpha + (1.0 - alpha)
-    return np.rint(np.clip(unit, 0.0, 1.0) * 255.0).astype(np.uint8)
+    codes: Array = np.rint(np.clip(unit, 0.0, 1.0) * 255.0)
+    return codes.astype(np.uint8)
 
 
 def upright(picture: Array, orientation: int) -> Array:

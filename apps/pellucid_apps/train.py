@@ -3,8 +3,9 @@
 Stop a training at any time; the same command goes on from its last checkpoint.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,7 +165,7 @@ def _run(
                 if report.step % PRINT_EVERY == 0:
                     console.print(_line(report, total / PRINT_EVERY), highlight=False)
                     total = 0.0
-                look = monitor.record(report, lambda picture, r=report: restore(r, picture))
+                look = monitor.record(report, partial(restore, report))
                 if look is not None:
                     console.print(f"dev  {look.line()}", highlight=False)
         monitor.close()
@@ -178,7 +179,7 @@ def _line(report: "Report", loss: float) -> str:
     return f"step {report.step}  loss {loss:.4f}  lr {report.lr:.1e}  {rate:.0f} ms/step"
 
 
-def _known(name: str, names: "dict[str, object] | dict[str, Callable[[str], object]]") -> None:
+def _known(name: str, names: Mapping[str, object]) -> None:
     if name not in names:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(names)}")
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,7 +33,7 @@ def test_same_shape_and_type_come_back(
     restorer: Restorer, shape: tuple[int, ...], dtype: type
 ) -> None:
     peak = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1.0
-    image = (picture(*shape) * peak).astype(dtype)
+    image: NDArray[Any] = (picture(*shape) * peak).astype(dtype)
     given = image.copy()
     restored = restorer(image)
     assert (restored.shape, restored.dtype) == (image.shape, image.dtype)

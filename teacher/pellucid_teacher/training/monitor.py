@@ -14,7 +14,7 @@ class Monitor:
     """Writes folder/tensorboard. `watch` None: scalars only."""
 
     def __init__(self, folder: Path, watch: Watch | None = None, every: int = 2500) -> None:
-        self._writer = SummaryWriter(folder / "tensorboard")  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(folder / "tensorboard")
         self._watch, self._every = watch, every
 
     def record(
@@ -23,19 +23,17 @@ class Monitor:
         """Record a step; every `every` steps look at the held pairs through `restore`."""
         write = self._writer.add_scalar
         if report.step % scalars_every == 0:
-            write("train/loss", report.loss, report.step)  # type: ignore[no-untyped-call]
-            write("train/lr", report.lr, report.step)  # type: ignore[no-untyped-call]
+            write("train/loss", report.loss, report.step)
+            write("train/lr", report.lr, report.step)
         if self._watch is None or report.step % self._every:
             return None
         look = self._watch.look(restore)
         for name, (_, psnr) in look.figures.items():
-            write(f"dev/{name}", psnr, report.step)  # type: ignore[no-untyped-call]
+            write(f"dev/{name}", psnr, report.step)
         picture = np.asarray(look.grid)
-        self._writer.add_image(  # type: ignore[no-untyped-call]
-            "before-after-clean", picture, report.step, dataformats="HWC"
-        )
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.add_image("before-after-clean", picture, report.step, dataformats="HWC")
+        self._writer.flush()
         return look
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()

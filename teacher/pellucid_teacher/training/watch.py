@@ -50,7 +50,7 @@ class Watch:
     def look(self, restore: Callable[[Picture], Picture]) -> Look:
         figures, columns = {}, []
         for chosen, pairs in self.sets:
-            gains = []
+            gains: list[tuple[float, float]] = []
             for pair in pairs:
                 views = [as_8_bits(v) for v in (pair.degraded, restore(pair.degraded), pair.clean)]
                 if len(gains) == 0:
@@ -66,7 +66,7 @@ def _tile(picture: NDArray[np.float64]) -> NDArray[np.uint8]:
     side = min(picture.shape[:2])
     square = np.ascontiguousarray(picture[:side, :side], dtype=np.float32)
     small = cv2.resize(square, (TILE, TILE), interpolation=cv2.INTER_AREA)
-    return np.rint(np.asarray(small) * 255.0).astype(np.uint8)
+    return np.asarray(np.rint(np.asarray(small) * 255.0), dtype=np.uint8)
 
 
 @torch.no_grad()
