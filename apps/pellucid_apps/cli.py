@@ -1,6 +1,7 @@
 """The `pellucid` command. Exit codes: 0 all went well, 1 some inputs failed, 2 wrong usage,
 3 a quality gate failed, 130 interrupted."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 from pellucid import PellucidError, Restorer, __version__
 
 from . import demo as demo_command
-from . import evaluate, restore, train
+from . import doctor, evaluate, inspect_file, restore, train
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -87,6 +88,22 @@ def demo_(
 ) -> None:
     """Restore the bundled sample photos and show what it did."""
     demo_command.run(out, steps)
+
+
+@app.command("inspect")
+def inspect_(
+    file: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show what a model file is: ports, size, cost, licence, provenance, checksum."""
+    told = inspect_file.describe(file)
+    print(json.dumps(told, indent=1) if as_json else inspect_file.render(told))
+
+
+@app.command("doctor")
+def doctor_() -> None:
+    """Check that this machine can restore photos; every trouble comes with its fix."""
+    raise typer.Exit(OK if doctor.run() else SOME_FAILED)
 
 
 def _version(wanted: bool) -> None:
