@@ -138,3 +138,13 @@ def test_two_processes_train_as_one_with_the_same_total_batch(tmp_path: Path) ->
     # Another number of processes would see other samples, so it may not go on with the run.
     with pytest.raises(ValueError, match="processes: 2 then, 1 now"):
         next(train(network(), plain_loss, tiny_synthesis(), CONFIG, tmp_path / "two"))
+
+
+def test_fast_parameters_take_larger_steps(synthesis: Synthesis, tmp_path: Path) -> None:
+    """Adam's first step is one learning rate long whatever the gradient."""
+    model, before = network(), network().state_dict()
+    config = replace(CONFIG, steps=1, warmup=1, fast="bias", fast_scale=3.0, final_lr=CONFIG.lr)
+    list(train(model, plain_loss, synthesis, config, tmp_path))
+    moved = {k: (v - before[k]).abs().max().item() for k, v in model.state_dict().items()}
+    assert moved["bias"] == pytest.approx(3 * CONFIG.lr, rel=1e-3)
+    assert moved["weight"] == pytest.approx(CONFIG.lr, rel=1e-3)

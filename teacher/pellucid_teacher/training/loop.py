@@ -9,6 +9,7 @@ it holds everything that the next step depends on, so a killed run goes on with 
 have had.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,12 +36,15 @@ class TrainConfig:
     """steps: optimiser steps of the whole run. batch_size: samples a process and micro-batch.
     accumulate: micro-batches a step. lr: peak, after `warmup` steps of linear rise.
     final_lr: end of the cosine (equal to lr: constant). betas: of Adam.
+    fast: pattern of the parameter names whose learning rate is `fast_scale` times the others'.
     ema: decay of the averaged weights, the ones that are kept; they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
     whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
     """
 
     steps: int = 40_000
+    fast: str = ""
+    fast_scale: float = 1.0
     batch_size: int = 8
     accumulate: int = 1
     lr: float = 1e-3
@@ -95,7 +99,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     path, processes = folder / "state.pt", accelerator.num_processes
     model.to(accelerator.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas)
+    optimizer = torch.optim.Adam(_groups(model, config), lr=config.lr, betas=config.betas)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
     state = RunState(model, average, optimizer)
     resume(path, config, processes, state)
@@ -117,7 +121,7 @@ def train(
             break
         lr = learning_rate(config, state.step, progress)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["scale"]
         micro = list(islice(stream, config.accumulate))
         value = _step(wrapped, loss, micro, config, state.step, optimizer, accelerator)
         state.step += 1
@@ -139,6 +143,21 @@ def train(
     if state.step != saved_at and accelerator.is_main_process:
         save(path, config, processes, state)
     accelerator.wait_for_everyone()
+
+
+def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
+    """Adam's parameter groups: the slow ones, then the fast ones if there are any."""
+    pattern = re.compile(config.fast) if config.fast else None
+    groups: list[dict[str, object]] = []
+    for scale, fast in ((1.0, False), (config.fast_scale, True)):
+        chosen = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if (pattern is not None and pattern.match(name) is not None) == fast
+        ]
+        if chosen:
+            groups.append({"params": chosen, "scale": scale})
+    return groups
 
 
 def _step(
