@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.exif import upright
+
 Array = NDArray[Any]
 
 GAP, BAND = 12, 34
@@ -26,7 +28,7 @@ class Panel:
 def before_after(before: Array, after: Array, orientation: int = 1) -> bytes:
     """A sheet of two panels, upright by the EXIF orientation."""
     panels = [
-        Panel(upright(displayable(pixels), orientation), caption)
+        Panel(np.ascontiguousarray(upright(displayable(pixels), orientation)), caption)
         for pixels, caption in ((before, "before"), (after, "after"))
     ]
     return encode_sheet([panels])
@@ -79,11 +81,3 @@ def displayable(pixels: Array) -> Array:
         unit = unit[..., :3] * alpha + (1.0 - alpha)
     codes: Array = np.rint(np.clip(unit, 0.0, 1.0) * 255.0)
     return codes.astype(np.uint8)
-
-
-def upright(picture: Array, orientation: int) -> Array:
-    """Turn stored pixels the way EXIF orientation 1..8 says they are to be seen."""
-    if orientation in (2, 4, 5, 7):  # stored mirrored
-        picture = picture[:, ::-1]
-    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return np.ascontiguousarray(np.rot90(picture, turns))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from .card import ModelCard
 from .engine import Engine
 from .errors import ModelError, PhotoError
+from .exif import without_thumbnail
+from .header import EXIF
 from .photo import Photo, read_photo
 from .scene import measure_scene
 from .tiles import Span, Tiling, plan
@@ -75,13 +77,21 @@ class Restorer:
             pixels = image.copy()
             self.restore_pixels(pixels, strength)
             return pixels
+        if not isinstance(image, str | Path | bytes):
+            raise PhotoError(
+                f"expected an array, a path or a file's bytes, got {type(image).__name__}; "
+                "numpy.asarray makes an array of a PIL image"
+            )
         return self.restore_photo(read_photo(image), strength)
 
     def restore_photo(
         self, photo: Photo, strength: float = 1.0, progress: Progress | None = None
     ) -> Photo:
-        """Restore a photo in place, pixels only, and return it; metadata stay as they are."""
+        """Restore a photo in place and return it. Metadata stay, but for EXIF's thumbnail: it would
+        go on showing the degraded picture in file browsers."""
         self.restore_pixels(photo.pixels, strength, progress)
+        if EXIF in photo.metadata:
+            photo.metadata[EXIF] = without_thumbnail(photo.metadata[EXIF])
         return photo
 
     def restore_pixels(

@@ -98,6 +98,11 @@ def test_arrays_that_are_no_picture(
         restorer(image)
 
 
+def test_other_objects_are_named(restorer: Restorer) -> None:
+    with pytest.raises(PhotoError, match=r"got list; numpy\.asarray"):
+        restorer([[0, 1]])  # type: ignore[call-overload]
+
+
 def test_strength_out_of_range(restorer: Restorer) -> None:
     with pytest.raises(PhotoError, match="between 0 and 1"):
         restorer(picture(4, 4, 3), strength=1.5)

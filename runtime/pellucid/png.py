@@ -1,0 +1,32 @@
+"""PNG: a walk over the chunks, with their checksums."""
+
+import struct
+import zlib
+
+from .header import Header
+
+_GREY = 0  # colour type
+
+
+def read_png(data: bytes) -> Header:
+    """Header of a PNG. struct.error if it ends before its size is told."""
+    width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
+    view, position = memoryview(data), 8
+    frames, ended, refusal, notes = 1, False, "", []
+    while position + 12 <= len(data) and not ended:
+        length, kind = struct.unpack_from(">I4s", data, position)
+        stop = position + 12 + length
+        if stop > len(data):
+            break
+        # Damage in a chunk that matters (its name starts with a capital) is damage in the picture.
+        (checksum,) = struct.unpack_from(">I", data, stop - 4)
+        if kind[:1].isupper() and zlib.crc32(view[position + 4 : stop - 4]) != checksum:
+            refusal = f"the PNG is damaged: wrong checksum in its {kind.decode('latin-1')} chunk"
+        if kind == b"acTL":
+            (frames,) = struct.unpack_from(">I", data, position + 8)
+        if kind == b"tRNS" and colour == _GREY:
+            notes.append("its one transparent grey is not kept: the result is opaque")
+        if kind == b"cICP":
+            notes.append("its colour tag (cICP) is not kept: HDR colours look different")
+        ended, position = kind == b"IEND", stop
+    return Header("png", width, height, frames, ended, refusal, tuple(notes))

@@ -1,0 +1,141 @@
+"""What photo files carry besides pixels, against files made by an independent writer (Pillow)."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from pellucid import Photo, PhotoError, read_photo
+from pellucid.exif import read_orientation, upright, without_thumbnail
+from pellucid.header import EXIF, ICC, IRB, XMP
+
+BASE = np.dstack(np.broadcast_arrays(*np.ogrid[0:128:2, 0:192:2], np.uint8(90))).astype(np.uint8)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def made(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def jpeg_with(*segments: bytes) -> bytes:
+    plain = made(Image.fromarray(BASE), "JPEG")
+    return plain[:2] + b"".join(segments) + plain[2:]
+
+
+def test_index_of_further_pictures_is_no_profile() -> None:
+    """OpenCV reads MPF, which most phones write, as a piece of the ICC profile."""
+    mpf = segment(0xE2, b"MPF\0II*\0" + bytes(60))
+    icc = segment(0xE2, b"ICC_PROFILE\0\x01\x01" + PROFILE)
+    for data in (jpeg_with(icc, mpf), jpeg_with(mpf, icc)):
+        photo = read_photo(data)
+        assert photo.metadata[ICC] == PROFILE
+        assert "further ones" in photo.notes[0]
+    assert ICC not in read_photo(jpeg_with(mpf)).metadata
+
+
+def test_iso_gain_map_is_announced_and_no_profile() -> None:
+    photo = read_photo(jpeg_with(segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(20))))
+    assert ICC not in photo.metadata and "HDR gain map" in photo.notes[0]
+
+
+def test_result_promises_no_gain_map() -> None:
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x hdrgm:Version='1.0' xmp:Rating='5'/>"
+    again = read_photo(read_photo(jpeg_with(segment(0xE1, xmp))).encode(".jpg"))
+    assert again.metadata[XMP] == b"<x xmp:Rating='5'/>" and again.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_xmp_crosses_formats(suffix: str) -> None:
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"
+    photo = read_photo(jpeg_with(segment(0xE1, xmp)))
+    assert read_photo(photo.encode(suffix)).metadata[XMP] == b"<x:xmpmeta/>"
+
+
+def test_long_profile_and_captions_stay_in_jpeg() -> None:
+    profile = struct.pack(">I", 200_000) + PROFILE[4:] + bytes(200_000 - len(PROFILE))
+    blocks = {ICC: profile, IRB: b"8BIM\x04\x04\0\0\0\0\0\x04abcd"}
+    assert read_photo(Photo(BASE, blocks).encode(".jpg")).metadata == blocks
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("TIFF", ".tif")])
+def test_print_colours_are_refused(kind: str, suffix: str) -> None:
+    with pytest.raises(PhotoError, match="CMYK"):
+        read_photo(made(Image.fromarray(BASE).convert("CMYK"), kind))
+
+
+def test_damaged_profile_is_dropped_aloud() -> None:
+    photo = read_photo(jpeg_with(segment(0xE2, b"ICC_PROFILE\0\x01\x01" + PROFILE[:300])))
+    assert ICC not in photo.metadata and "damaged" in photo.notes[0]
+
+
+def test_tiff_keeps_profile_turn_and_straight_alpha() -> None:
+    """Pillow, an independent reader, sees what was written."""
+    rgba = np.dstack([BASE, BASE[..., 0]])
+    exif = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    data = Photo(rgba, {ICC: PROFILE, EXIF: exif}).encode(".tif")
+    seen = Image.open(io.BytesIO(data))
+    assert seen.info["icc_profile"] == PROFILE and seen.getexif()[0x0112] == 6
+    assert np.array_equal(np.asarray(seen), upright(rgba, 6)) and seen.mode == "RGBA"
+    again = read_photo(data)
+    assert again.metadata[ICC] == PROFILE and np.array_equal(again.pixels, upright(rgba, 6))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["AVIF", "TIFF", "JPEG", "WEBP"])
+def test_viewers_show_input_and_result_alike(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = made(Image.fromarray(BASE), kind, exif=exif, quality=95)
+    photo = read_photo(data)
+    shown = [
+        np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))), dtype=np.int16)
+        for file in (data, photo.encode(quality=95))
+    ]
+    assert shown[0].shape == shown[1].shape
+    assert np.abs(shown[0] - shown[1]).mean() < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_formats_without_a_tag_are_turned(orientation: int) -> None:
+    exif = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    assert read_orientation(exif) == orientation
+    again = read_photo(Photo(BASE, {EXIF: exif}).encode(".bmp"))
+    assert np.array_equal(again.pixels, upright(BASE, orientation))
+
+
+def test_float_tiff_stays_float() -> None:
+    image = BASE.astype(np.float32) / 255
+    assert np.array_equal(read_photo(Photo(image, {}).encode(".tif")).pixels, image)
+
+
+def test_animated_avif_is_refused() -> None:
+    image = Image.fromarray(BASE)
+    with pytest.raises(PhotoError, match="pictures"):
+        read_photo(made(image, "AVIF", save_all=True, append_images=[image.rotate(180)]))
+
+
+def test_avif_size_is_known_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PELLUCID_MAX_MEGAPIXELS", "0.001")
+    with pytest.raises(PhotoError, match="megapixels"):
+        read_photo(made(Image.fromarray(BASE), "AVIF"))
+
+
+def test_thumbnail_link_is_cut_and_nothing_else() -> None:
+    exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 4711)
+    assert without_thumbnail(exif) == exif[:-4] + bytes(4)
+
+
+def test_encoding_leaves_the_pixels_as_they_were() -> None:
+    """Channels are swapped in place for the encoder, and back."""
+    image = BASE.copy()
+    for suffix in (".jpg", ".png", ".webp", ".tif", ".avif", ".bmp"):
+        Photo(image, {}).encode(suffix)
+        assert np.array_equal(image, BASE)
