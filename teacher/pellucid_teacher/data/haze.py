@@ -48,11 +48,12 @@ def imagined_depth(clean: Image, rng: Generator) -> Image:
 def add_haze(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
     """Hazy version of `clean`, (H, W, 3); `depth` (H, W) in metres, or None to imagine one."""
     if depth is None:
-        distance = imagined_depth(clean, rng) + float(rng.uniform(0.05, 0.6))
-        beta = float(rng.uniform(0.5, 2.6))
+        distance = imagined_depth(clean, rng) + float(rng.uniform(0.0, 0.35))
+        beta = float(rng.uniform(0.8, 3.2))
     else:
-        distance = depth
-        beta = float(rng.uniform(0.6, 1.8)) * float(rng.uniform(0.3, 1.0))
+        # What is nearest may be clear while the far wall is gone: indoor benchmarks look so.
+        distance = depth - float(rng.uniform(0.0, 0.9)) * float(depth.min())
+        beta = float(rng.uniform(0.6, 1.8)) * float(rng.uniform(0.4, 1.2))
     airlight = float(rng.uniform(0.6, 1.0)) + 0.03 * rng.standard_normal(3).astype(np.float32)
     t = np.exp(-beta * distance)[..., None]
     hazy = clean * t + np.clip(airlight, 0.0, 1.0) * (1.0 - t)

@@ -28,12 +28,12 @@ TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
 class TaskMix:
     """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
 
-    rain: float = 0.26
-    lowlight: float = 0.17
-    haze: float = 0.18
+    rain: float = 0.25
+    lowlight: float = 0.13
+    haze: float = 0.24
     snow: float = 0.04
     blur: float = 0.04
-    noise: float = 0.29
+    noise: float = 0.28
     clean: float = 0.02
 
     def cycle(self, length: int = 32) -> list[str]:
@@ -97,13 +97,13 @@ class Synthesis:
             pair = corpus.noise[int(rng.integers(len(corpus.noise)))]
             degraded, clean = _crop(pair, self.crop, rng, shrink=0.0)
             return degraded, clean
-        if task == "haze" and corpus.depth and rng.random() < 0.3:
+        if task == "haze" and corpus.depth and rng.random() < 0.4:
             photo, metres = corpus.depth[int(rng.integers(len(corpus.depth)))]
             clean, depth = _crop((photo, metres), self.crop, rng, shrink=0.8)
             return add_haze(clean, rng, depth), clean
         photo = corpus.clean[int(rng.integers(len(corpus.clean)))]
         # Haze and darkness are read off large regions: show more of the picture in a crop.
-        shrink = 0.7 if task in ("haze", "lowlight") else 0.3
+        shrink = {"haze": 0.9, "lowlight": 0.7}.get(task, 0.3)
         (clean,) = _crop((photo,), self.crop, rng, shrink)
         return self._degrade(task, clean, rng), clean
 
