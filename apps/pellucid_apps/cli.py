@@ -125,9 +125,10 @@ def main() -> None:
     """Entry point: a user's mistake ends in one line, never in a traceback."""
     try:
         app()
+    except SystemExit as done:
+        if done.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            print("interrupted; no partial file was left", file=sys.stderr)
+        raise
     except PellucidError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE)
-    except KeyboardInterrupt:
-        print("interrupted; no partial file was left", file=sys.stderr)
-        sys.exit(INTERRUPTED)

@@ -15,6 +15,7 @@ Array = NDArray[Any]
 GAP, BAND = 12, 34
 PAPER, INK, FAINT = 250, 40, 120
 LONG_SIDE = 900
+JPEG_LIMIT = 65_535  # px to a side
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ def encode_sheet(rows: Sequence[Sequence[Panel]], quality: int = 92) -> bytes:
         np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=PAPER) for s in strips
     ]
     sheet = np.concatenate(padded)
+    if max(sheet.shape[:2]) > JPEG_LIMIT:
+        raise RuntimeError(f"a sheet of {sheet.shape[1]}x{sheet.shape[0]} is too large for JPEG")
     ok, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise RuntimeError("OpenCV could not encode the sheet")

@@ -10,7 +10,7 @@ from pellucid.photo import write_atomically
 from .compare import Panel, displayable, encode_sheet
 
 SAMPLES = Path(__file__).parent / "samples"
-PER_ROW = 3  # samples side by side, each as a before/after couple
+PER_ROW = 2  # samples side by side, each as a before/after couple
 
 
 def run(out: Path, steps: int) -> None:

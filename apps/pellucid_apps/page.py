@@ -16,7 +16,7 @@ h1{font-size:1.4rem}table{border-collapse:collapse;width:100%}
 td,th{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #ddd}
 td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}
 .own{font-weight:600}.pair{position:relative;display:inline-block;margin:.4rem 1rem .2rem 0;
- line-height:0;cursor:ew-resize;touch-action:none}
+ line-height:0;cursor:ew-resize;touch-action:pan-y}
 .pair img{max-width:100%;display:block}.pair .after{position:absolute;inset:0;
  clip-path:inset(0 0 0 var(--cut,50%))}
 .pair::after{content:"";position:absolute;top:0;bottom:0;left:var(--cut,50%);width:2px;

@@ -52,7 +52,7 @@ def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
     found = [pair for text in inputs for pair in _expand(text, recursive)]
     if not found:
         raise typer.BadParameter(f"no pictures found in {', '.join(inputs)}")
-    to_file = out.suffix.lower() in SUFFIXES and not out.is_dir()
+    to_file = out.suffix.lower() in SUFFIXES and not _is_dir(out)
     if to_file and len(found) > 1:
         raise typer.BadParameter(f"{out} is a file, but there are {len(found)} inputs")
     if not to_file and out.is_file():
@@ -63,14 +63,22 @@ def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
 def _expand(text: str, recursive: bool) -> list[tuple[Path, Path]]:
     """(picture, its place below OUT) for one argument."""
     path = Path(text)
-    if path.is_dir():
+    if _is_dir(path):
         walk = path.rglob("*") if recursive else path.glob("*")
         pictures = sorted(p for p in walk if p.suffix.lower() in SUFFIXES and p.is_file())
         return [(p, p.relative_to(path)) for p in pictures if not p.name.startswith(".")]
-    if not path.exists() and glob.has_magic(text):
+    if glob.has_magic(text) and not os.path.lexists(text):
         matches = sorted(Path(m) for m in glob.glob(text, recursive=True))
         return [(m, Path(m.name)) for m in matches if m.is_file()]
     return [(path, Path(path.name))]
+
+
+def _is_dir(path: Path) -> bool:
+    """Whether it is a folder; what cannot be looked at is reported later, with its reason."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def run_jobs(
@@ -83,15 +91,23 @@ def run_jobs(
         for job in jobs:
             target = Path(os.path.abspath(job.target))
             try:
-                if target in written:
-                    raise PhotoError(
-                        f"{job.source}: its result would replace that of {written[target]}; "
-                        "restore the folder with --recursive to keep them apart"
-                    )
+                wanted = [target, _sheet(target)] if options.compare else [target]
+                for path in wanted:
+                    if path in written:
+                        raise PhotoError(
+                            f"{job.source}: {path.name} would replace that of {written[path]}; "
+                            "give it a folder of its own with -o"
+                        )
                 result = _restore_one(job, restorer, options, progress)
-                written[target] = job.source
+                written |= dict.fromkeys(wanted, job.source)
             except PellucidError as error:
                 result = Result(str(job.source), str(job.target), error=str(error))
+            except OSError as error:  # permissions, a name that is too long, a disk that vanished
+                told = f"{job.source}: {error.strerror or error}"
+                result = Result(str(job.source), str(job.target), error=told)
+            except MemoryError:
+                told = f"{job.source}: not enough memory; lower it with fewer --threads or --steps"
+                result = Result(str(job.source), str(job.target), error=told)
             results.append(result)
             progress.finish(_line(result), failed=result.error is not None)
     return results
@@ -99,8 +115,9 @@ def run_jobs(
 
 def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progress) -> Result:
     target = job.target
-    if target.exists() and not options.overwrite:
-        raise PhotoError(f"{job.source}: {target} exists; use --overwrite to replace it")
+    for path in [target, _sheet(target)] if options.compare else [target]:
+        if path.exists() and not options.overwrite:
+            raise PhotoError(f"{job.source}: {path} exists; use --overwrite to replace it")
     photo = read_photo(job.source)
     before = photo.pixels.copy() if options.compare else None
     if target.suffix.lower() not in SUFFIXES:
@@ -113,13 +130,20 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     except OSError as error:
         raise PhotoError(f"{target.parent}: cannot make folder ({error.strerror})") from error
     photo.save(target, options.quality)
+    notes = photo.notes
     if before is not None:
-        sheet = target.with_name(f"{target.stem}_compare.jpg")
-        write_atomically(sheet, before_after(before, photo.pixels, photo.orientation))
+        try:
+            sheet = before_after(before, photo.pixels, photo.orientation)
+            write_atomically(_sheet(target), sheet)
+        except (PhotoError, RuntimeError) as error:  # the photo itself is restored and written
+            notes = (*notes, f"no before/after sheet ({error})")
     height, width = photo.pixels.shape[:2]
-    return Result(
-        str(job.source), str(target), f"{width}x{height}", round(ms, 1), notes=photo.notes
-    )
+    return Result(str(job.source), str(target), f"{width}x{height}", round(ms, 1), notes=notes)
+
+
+def _sheet(target: Path) -> Path:
+    """Where the before/after sheet of a result goes."""
+    return target.with_name(f"{target.stem}_compare.jpg")
 
 
 def _line(result: Result) -> str:

@@ -55,6 +55,7 @@ def student(
     preset: Annotated[str, typer.Option(help="tiny, nano or pico.")] = "tiny",
     minutes: Minutes = None,
     steps: Steps = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
     workers: Workers = 1,
     leave_out: LeaveOut = None,
@@ -77,7 +78,7 @@ def student(
     def restore(report: "Report", picture: "Picture") -> "Picture":
         return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
 
-    _run(course, lambda corpus: train_student(recipe, corpus, out, minutes), restore)
+    _run(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
     print(f"wrote {keep_student(recipe, out, dataset or [])}")
 
 

@@ -72,10 +72,10 @@ def load_set(folder: Path) -> EvalSet:
         if lonely:
             raise PhotoError(f"{folder}: without partner in input/ or target/: {', '.join(lonely)}")
         files = [(inputs[stem], targets[stem]) for stem in sorted(targets)]
-    elif "noise" in protocol or task == "denoise":
+    elif not (folder / "input").is_dir() and ("noise" in protocol or task == "denoise"):
         files = [(None, targets[stem]) for stem in sorted(targets)]
     else:
-        raise PhotoError(f"{folder}: target/ without input/, and set.json names no noise to add")
+        raise PhotoError(f"{folder}: no input/ pictures, and set.json names no noise to add")
     if not files:
         raise PhotoError(f"{folder}: target/ holds no pictures")
     on_luma = "luma" in protocol.lower() or (not protocol and task == "derain")
@@ -106,7 +106,11 @@ def is_resolution_set(chosen: EvalSet) -> bool:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
-    return {p.stem: p for p in found}
+    stems = {p.stem: p for p in found}
+    if len(stems) < len(found):
+        twins = sorted(p.name for p in found if stems[p.stem] != p)
+        raise PhotoError(f"{folder}: two pictures of one name: {', '.join(twins)}")
+    return stems
 
 
 def _unit(path: Path) -> Image:

@@ -46,7 +46,7 @@ class Restorer:
         *,
         steps: int = 1,
         threads: int | None = None,
-        memory_mb: int = 500,
+        memory_mb: int = 350,
     ) -> None:
         if memory_mb < 50:
             raise ModelError(f"memory_mb must be at least 50, got {memory_mb}")

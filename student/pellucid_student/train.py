@@ -14,7 +14,7 @@ from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
-from .weights import Provenance, save_student
+from .weights import Provenance, load_student, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind.
@@ -32,14 +32,31 @@ class StudentRecipe:
 
 
 def train_student(
-    recipe: StudentRecipe, corpus: Corpus, folder: Path, minutes: float | None = None
+    recipe: StudentRecipe,
+    corpus: Corpus,
+    folder: Path,
+    minutes: float | None = None,
+    start: Path | None = None,
 ) -> Iterator[Report]:
-    """Train or resume a student in `folder`; every report's `ema` is the network to keep."""
+    """Train or resume a student in `folder`; every report's `ema` is the network to keep.
+
+    start: weights of the same preset to begin from, as `keep_student` writes them.
+    """
     torch.manual_seed(recipe.train.seed)
     model = PlainUNet(PRESETS[recipe.preset])
+    if start is not None:
+        _begin_from(model, start)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     synthesis = Synthesis(corpus, recipe.crop, hold=recipe.train.batch_size)
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
+
+
+def _begin_from(model: PlainUNet, path: Path) -> None:
+    """Folded weights into an unfolded network: the kernel carries all, the other branches are 0."""
+    kept, _ = load_student(path)
+    if kept.config != model.config:
+        raise ValueError(f"{path} holds {kept.config}, expected {model.config}")
+    model.load_state_dict(kept.state_dict(), strict=False)
 
 
 def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Path:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -161,17 +160,55 @@ def test_strength_zero_keeps_the_pixels(photos: Path, model_file: Path, tmp_path
 
 
 def test_interruption_says_so_and_leaves_nothing(
-    photos: Path, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path,
+    model_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from pellucid_apps import cli
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cv2, "imencodeWithMetadata", interrupt)
+    monkeypatch.setattr(os, "replace", interrupt)  # the temporary file is there by now
     arguments = ["pellucid", "restore", photos / "a.png", "-o", tmp_path / "o", "-m", model_file]
     monkeypatch.setattr(sys, "argv", [str(a) for a in arguments])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 130
+    assert "interrupted; no partial file was left" in capsys.readouterr().err
     assert files(tmp_path / "o") == []
+
+
+def test_sheets_neither_collide_nor_replace(photos: Path, model_file: Path, tmp_path: Path) -> None:
+    picture(5).save(photos / "a.jpg")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b_compare.jpg").write_bytes(b"my own")
+    jobs = plan_jobs([str(photos)], out, False)
+    results = run_jobs(jobs, Restorer(model_file), Options(compare=True), quiet=True)
+    told = {Path(r.source).name: str(r.error) for r in results}
+    assert "a_compare.jpg would replace" in told["a.png"] and told["a.jpg"] == "None"
+    assert "use --overwrite" in told["b.jpg"]
+    assert (out / "b_compare.jpg").read_bytes() == b"my own"
+
+
+def test_a_name_that_is_too_long_fails_alone(
+    photos: Path, model_file: Path, tmp_path: Path
+) -> None:
+    jobs = plan_jobs(["x" * 300 + ".png", str(photos / "a.png")], tmp_path / "out", False)
+    results = run_jobs(jobs, Restorer(model_file), Options(), quiet=True)
+    assert [r.error is None for r in results] == [False, True]
+    assert "too long" in str(results[0].error)
+
+
+def test_a_sheet_that_cannot_be_made_does_not_cost_the_photo(
+    model_file: Path, tmp_path: Path
+) -> None:
+    picture(1, height=900, width=40_000).save(tmp_path / "wide.png")
+    jobs = plan_jobs([str(tmp_path / "wide.png")], tmp_path / "out", False)
+    options = Options(compare=True, strength=0.0)
+    (result,) = run_jobs(jobs, Restorer(model_file), options, quiet=True)
+    assert result.error is None and "too large for JPEG" in result.notes[-1]
+    assert files(tmp_path / "out") == ["wide.png"]

@@ -38,13 +38,19 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
     arguments += ["--dev", data / "dev", "--dev-every", 1, "--dataset", "noise (own)"]
     assert pellucid(*arguments).count("dev  set ") == 2
-    student, provenance = load_student(data / "run" / "student.safetensors")
+    kept_file = data / "run" / "student.safetensors"
+    student, provenance = load_student(kept_file)
     assert provenance.steps == 2 and provenance.datasets == ["noise (own)"]
     average, step = averaged_weights(data / "run")
     assert step == 2 and torch.equal(
         student.state_dict()["down.0.weight"], average["down.0.weight"]
     )
     assert list((data / "run" / "tensorboard").iterdir())
+    # A new run begins where these weights end: its first restoration is theirs.
+    again = [*arguments[:5], data / "next", *arguments[6:], "--start", kept_file]
+    pellucid(*[str(a) for a in again])
+    first, _ = averaged_weights(data / "next")
+    assert torch.allclose(first["stem.weight"], student.state_dict()["stem.weight"], atol=1e-2)
     # Asked again, there is nothing left to train; the weights are written again.
     assert "dev" not in pellucid(*arguments)
 

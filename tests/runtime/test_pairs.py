@@ -99,3 +99,13 @@ def test_damaged_sets(tmp_path: Path) -> None:
         picture_file.unlink()
     with pytest.raises(PhotoError, match="names no noise"):
         load_set(folder)
+    (folder / "set.json").write_text('{"task": "denoise", "protocol": "add Gaussian noise"}')
+    with pytest.raises(PhotoError, match="names no noise"):  # an empty input/ is a loss, not a wish
+        load_set(folder)
+
+
+def test_two_pictures_of_one_name_are_named(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", None)
+    picture(1).save(folder / "target" / "a.jpg")
+    with pytest.raises(PhotoError, match=r"two pictures of one name: a\.jpg"):
+        load_set(folder)
