@@ -30,7 +30,7 @@ class Restorer:
     """Restores pictures with a bundled model or any exported file.
 
     model: a bundled name ("tiny") or the path of an .onnx file.
-    steps: passes of a bundled model, 1 to 3; more is slower and a little better.
+    steps: passes of a bundled model, 1 to 3; each costs as much again.
     threads: CPU threads; None picks a number that leaves a laptop usable.
     memory_mb: working memory of the network; larger pictures go through tiles, with equal result.
 
