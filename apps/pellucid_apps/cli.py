@@ -27,7 +27,7 @@ app = typer.Typer(
 app.add_typer(train.app, name="train")
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
-StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes of the sampler; each costs as much again.")]
+StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: a few).")]
 
 
