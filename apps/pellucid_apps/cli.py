@@ -72,6 +72,7 @@ def eval_(
 
     MODEL may also be `identity`, which measures the inputs themselves, or a teacher's folder.
     """
+    evaluate.check_writable(json_file, csv_file, html_file)
     name, restore_picture = evaluate.open_model(model, steps, threads)
     report = evaluate.measure(
         data, restore_picture, sigma, clean, html_file is not None, name, steps

@@ -7,6 +7,7 @@ for those of the whole set.
 import csv
 import io
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -199,6 +200,13 @@ def _row(figures: SetFigures) -> str:
         f"{m['ssim_in']:6.3f} ->{m['ssim_out']:6.3f} "
         f"{m['delta_e_in']:5.1f} ->{m['delta_e_out']:5.1f} {m['ms_mp']:7.0f}"
     )
+
+
+def check_writable(*files: Path | None) -> None:
+    """Refuse a report that could not be written before minutes are spent on its figures."""
+    for path in files:
+        if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+            raise PellucidError(f"{path}: cannot be written; its folder must exist and be writable")
 
 
 def write_reports(

@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import PhotoError
+from .formats import read_header
 from .photo import SUFFIXES, read_photo
+
+LARGEST_BORDER = 32  # px by which a target may exceed its input, both sides together
 
 Image = NDArray[np.float32]
 
@@ -78,6 +81,7 @@ def load_set(folder: Path) -> EvalSet:
         raise PhotoError(f"{folder}: no input/ pictures, and set.json names no noise to add")
     if not files:
         raise PhotoError(f"{folder}: target/ holds no pictures")
+    _check_headers(folder, files, sizes_agree=not task.startswith("sr"))
     on_luma = "luma" in protocol.lower() or (not protocol and task == "derain")
     return EvalSet(folder.name, task, on_luma, tuple(files))
 
@@ -113,6 +117,34 @@ def _pictures(folder: Path) -> dict[str, Path]:
     return stems
 
 
+def _check_headers(folder: Path, files: list[tuple[Path | None, Path]], sizes_agree: bool) -> None:
+    """Refuse, all at once, what a look at the headers shows to be unusable."""
+    faults = []
+    for pair in files:
+        sizes = []
+        for path in pair:
+            if path is None:
+                continue
+            try:
+                header = read_header(path.read_bytes())
+            except (OSError, PhotoError) as error:
+                faults.append(f"{path.parent.name}/{path.name}: {error}")
+                continue
+            if not header.complete:
+                faults.append(f"{path.parent.name}/{path.name}: cut off")
+            sizes.append((header.height, header.width))
+        if sizes_agree and len(sizes) == 2 and not _croppable(*sizes):
+            faults.append(f"{pair[1].stem}: target is {sizes[1]}, its input {sizes[0]}")
+    if faults:
+        listing = "\n  ".join(faults)
+        raise PhotoError(f"{folder}: {len(faults)} unusable picture(s):\n  {listing}")
+
+
+def _croppable(given: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Whether a target is the input's size or a border of a few pixels larger."""
+    return all(0 <= t - g <= LARGEST_BORDER for g, t in zip(given, target, strict=True))
+
+
 def _unit(path: Path) -> Image:
     """(H, W, 3) in [0, 1] of a file; grey is repeated, alpha dropped."""
     pixels = read_photo(path).pixels
@@ -124,6 +156,6 @@ def _unit(path: Path) -> Image:
 
 def _centre(clean: Image, shape: tuple[int, ...], path: Path) -> Image:
     rows, cols = clean.shape[0] - shape[0], clean.shape[1] - shape[1]
-    if not (0 <= rows <= 32 and 0 <= cols <= 32):
+    if not _croppable((shape[0], shape[1]), (clean.shape[0], clean.shape[1])):
         raise PhotoError(f"{path}: target is {clean.shape[:2]}, its input {shape[:2]}")
     return clean[rows // 2 : rows // 2 + shape[0], cols // 2 : cols // 2 + shape[1]]

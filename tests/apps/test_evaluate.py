@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid import Photo, Restorer, read_photo
+from pellucid import PellucidError, Photo, Restorer, read_photo
 from pellucid_apps import demo
 from pellucid_apps.compare import before_after, displayable
-from pellucid_apps.evaluate import measure, write_reports
+from pellucid_apps.evaluate import check_writable, measure, write_reports
 
 
 @pytest.fixture
@@ -82,3 +82,10 @@ def test_every_kind_of_picture_can_be_shown() -> None:
     assert displayable(np.full((2, 2), 65535, np.uint16)).tolist() == [[[255] * 3] * 2] * 2
     clear = np.zeros((1, 1, 4), np.float32)
     assert displayable(clear).tolist() == [[[255] * 3]], "transparent is paper white"
+
+
+def test_reports_that_cannot_be_written_are_refused_first(tmp_path: Path) -> None:
+    check_writable(None, tmp_path / "r.json")
+    for path in (tmp_path, tmp_path / "none" / "r.json"):
+        with pytest.raises(PellucidError, match="cannot be written"):
+            check_writable(path)

@@ -73,7 +73,20 @@ def test_a_slightly_larger_target_is_centred(tmp_path: Path) -> None:
     assert np.allclose(pair.clean, 77 / 255)
     picture(9, 5, 5).save(folder / "input" / "a.png")
     with pytest.raises(PhotoError, match="its input"):
-        list(iter_pairs(load_set(folder)))
+        load_set(folder)
+
+
+def test_unusable_pictures_are_listed_together_before_anything_runs(tmp_path: Path) -> None:
+    folder = make_set(tmp_path / "s", None, stems=("a", "b", "c"))
+    picture(1, 90, 90).save(folder / "target" / "a.png")
+    (folder / "input" / "b.png").write_bytes(b"")
+    whole = (folder / "target" / "c.png").read_bytes()
+    (folder / "target" / "c.png").write_bytes(whole[:-9])
+    with pytest.raises(PhotoError) as caught:
+        load_set(folder)
+    told = str(caught.value)
+    for fault in ("3 unusable", "a: target is (90, 90)", "input/b.png: the file is empty", "c.png"):
+        assert fault in told
 
 
 def test_folder_of_sets_and_what_is_none(tmp_path: Path) -> None:
