@@ -45,7 +45,7 @@ def save_student(path: Path, model: PlainUNet, provenance: Provenance) -> None:
 def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     """The folded network and where it comes from. Raises ValueError for any other file."""
     if not path.exists():
-        raise ValueError(f"{path}: no such weights file; train one with pellucid_student.train")
+        raise ValueError(f"{path}: no such weights file; make one with `pellucid train student`")
     with safe_open(path, framework="pt") as file:
         header = (file.metadata() or {}).get(KEY)
         if header is None:
