@@ -64,9 +64,7 @@ class Report:
     sets: list[SetFigures] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    pictures: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = field(
-        default_factory=list
-    )
+    pictures: list[tuple[str, NDArray[Any], NDArray[Any]]] = field(default_factory=list)
 
 
 def open_model(name: str, steps: int, threads: int | None) -> tuple[str, Restore | None]:
@@ -144,7 +142,7 @@ def _measure_set(
         before, after, target = (as_8_bits(v) for v in (given, restored, pair.clean))
         scores.append(_score(name, pair.name, before, after, target, ms))
         if keep_pictures and len(scores) <= 2:  # two a set keep the page small
-            report.pictures.append((f"{name} / {pair.name}", before, after, target))
+            report.pictures.append((f"{name} / {pair.name}", before, after))
     report.scores.extend(scores)
     columns = [f.name for f in fields(Score) if f.name not in ("set", "name")]
     means = {c: float(np.mean([getattr(s, c) for s in scores])) for c in columns}

@@ -37,11 +37,11 @@ for (const pair of document.querySelectorAll(".pair")) {
 """
 
 Row = tuple[str, str, int, str, dict[str, float]]
-Pictures = Sequence[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]]
+Pictures = Sequence[tuple[str, NDArray[Any], NDArray[Any]]]
 
 
 def page(model: str, rows: Sequence[Row], pictures: Pictures) -> str:
-    """HTML text. rows: (set, task, pairs, headline, means); pictures: (name, in, out, target)
+    """HTML text. rows: (set, task, pairs, headline, means); pictures: (name, in, out)
     in [0, 1]."""
     head = "<tr><th>set<th>task<th>n<th>RGB dB<th>luma dB<th>SSIM<th>ΔE2000<th>ms/MP</tr>"
     table = "".join(_row(row) for row in rows)
@@ -69,7 +69,7 @@ def _row(row: Row) -> str:
     )
 
 
-def _figure(name: str, before: NDArray[Any], after: NDArray[Any], _: NDArray[Any]) -> str:
+def _figure(name: str, before: NDArray[Any], after: NDArray[Any]) -> str:
     return (
         f'<figure><div class="pair"><img src="{_data_uri(before)}" alt="input">'
         f'<img class="after" src="{_data_uri(after)}" alt="output"></div>'

@@ -31,7 +31,6 @@ class Course:
 
     data: Path
     out: Path
-    minutes: float | None
     leave_out: tuple[str, ...]
     dev: Path | None
     dev_every: int
@@ -73,7 +72,7 @@ def student(
     recipe = StudentRecipe(preset, crop)
     config = replace(recipe.train, workers=workers, steps=steps or recipe.train.steps)
     recipe = replace(recipe, train=config)
-    course = Course(data, out, minutes, tuple(leave_out or ()), dev, dev_every)
+    course = Course(data, out, tuple(leave_out or ()), dev, dev_every)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":
         return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
@@ -123,7 +122,7 @@ def teacher(
         accumulate=accumulate or chosen.train.accumulate,
     )
     chosen = replace(chosen, train=config, crop=crop or chosen.crop)
-    course = Course(data, out, minutes, tuple(leave_out or ()), dev, dev_every)
+    course = Course(data, out, tuple(leave_out or ()), dev, dev_every)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":
         device = next(report.ema.parameters()).device

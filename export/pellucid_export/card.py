@@ -2,13 +2,12 @@
 
 import hashlib
 
+from pellucid.card import KEY as KEY
+from pellucid.card import SCHEMA_VERSION
+from pellucid.scene import SCENE_SIZE
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
-from pellucid_student.scene import SCENE_SIZE
 from pellucid_student.weights import Provenance, parameter_count
 from pellucid_teacher.macs import count_macs
-
-KEY = "pellucid.config"
-SCHEMA_VERSION = 1
 
 
 def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, object]:

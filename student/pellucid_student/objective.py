@@ -38,13 +38,8 @@ def unrolled_loss(model: nn.Module, batch: Batch, generator: torch.Generator) ->
     with torch.no_grad():
         state = diffuir.start_state(SCHEDULE, degraded, 0.0, None)
         for t, s in pairwise(grid):
-            residual = model(state, degraded, _time(t, degraded))
-            estimate = (degraded - residual).clamp(-1.0, 1.0)
-            state = diffuir.reverse_step(SCHEDULE, state, degraded - estimate, degraded, t, s)
-    residual = model(state, degraded, _time(grid[-1], degraded))
+            own = diffuir.estimate(model, SCHEDULE, state, degraded, t)
+            state = diffuir.reverse_step(SCHEDULE, state, degraded - own, degraded, t, s)
+    residual = model(state, degraded, diffuir.time_of(SCHEDULE, grid[-1], degraded))
     error = (residual.float() - (degraded - clean)).abs().mean(dim=(1, 2, 3))  # (B,)
     return torch.log(error + ENOUGH).mean()
-
-
-def _time(t: int, like: Tensor) -> Tensor:
-    return SCHEDULE.time(torch.full((like.shape[0],), t, device=like.device))  # (B,)

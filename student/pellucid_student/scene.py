@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pellucid.scene import KNOTS
+from pellucid.scene import SCENE_SIZE as SCENE_SIZE
 
-SCENE_SIZE = 4 * len(KNOTS)
 POOL = 4
 
 

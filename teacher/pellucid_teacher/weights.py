@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .networks.diffuir_unet import DiffUIRConfig, DiffUIRUNet
-from .teachers import TeacherRecipe
+from .teachers import TeacherRecipe, own
 
 KEY = "pellucid.teacher"
 PART_BYTES = 15_500_000
@@ -70,8 +70,6 @@ def load_teacher(folder: Path) -> tuple[DiffUIRUNet, TeacherRecipe]:
 
 def _recipe(told: dict[str, object]) -> TeacherRecipe:
     """The parts of a recipe that running a teacher needs; training settings stay at default."""
-    from .teachers import own
-
     network = told["network"]
     assert isinstance(network, dict)
     config = DiffUIRConfig(int(network["width"]), tuple(network["multipliers"]))

@@ -146,14 +146,19 @@ def sample(
     grid = step_grid(steps)
     state = start_state(sched, degraded, start_noise, generator)
     for t, s in pairwise(grid):
-        estimate = _estimate(denoiser, sched, state, degraded, t)
-        state = reverse_step(sched, state, degraded - estimate, degraded, t, s)
-    return _estimate(denoiser, sched, state, degraded, grid[-1])
+        clean = estimate(denoiser, sched, state, degraded, t)
+        state = reverse_step(sched, state, degraded - clean, degraded, t, s)
+    return estimate(denoiser, sched, state, degraded, grid[-1])
 
 
-def _estimate(
+def estimate(
     denoiser: Denoiser, sched: Schedule, state: Tensor, degraded: Tensor, t: int
 ) -> Tensor:
     """clip(I_in - R_θ(x_t, I_in, 1000·ᾱ_t), -1, 1): the clean image as seen from t."""
-    time = sched.time(torch.full((degraded.shape[0],), t, device=degraded.device))  # (B,)
-    return (degraded - denoiser(state, degraded, time)).clamp(-1.0, 1.0)
+    residual = denoiser(state, degraded, time_of(sched, t, degraded))
+    return (degraded - residual).clamp(-1.0, 1.0)
+
+
+def time_of(sched: Schedule, t: int, like: Tensor) -> Tensor:
+    """The time value of one t for every picture of a batch, (B,)."""
+    return sched.time(torch.full((like.shape[0],), t, device=like.device))
