@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.exif import upright
+from pellucid.photo import full_scale
 
 Array = NDArray[Any]
 
@@ -77,8 +78,7 @@ def displayable(pixels: Array) -> Array:
     """Any Photo's pixels as (H, W, 3) uint8; transparency over white."""
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
-    peak = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
-    unit = pixels.astype(np.float32) / np.float32(peak)
+    unit = pixels.astype(np.float32) / np.float32(full_scale(pixels.dtype))
     if unit.shape[2] == 4:
         alpha = unit[..., 3:]
         unit = unit[..., :3] * alpha + (1.0 - alpha)

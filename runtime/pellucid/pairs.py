@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import PhotoError
 from .formats import read_header
-from .photo import SUFFIXES, read_photo
+from .photo import SUFFIXES, full_scale, read_photo
 
 LARGEST_BORDER = 32  # px by which a target may exceed its input, both sides together
 
@@ -150,8 +150,7 @@ def _unit(path: Path) -> Image:
     pixels = read_photo(path).pixels
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
-    peak = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
-    return np.asarray(pixels[..., :3], np.float32) / np.float32(peak)
+    return np.asarray(pixels[..., :3], np.float32) / np.float32(full_scale(pixels.dtype))
 
 
 def _centre(clean: Image, shape: tuple[int, ...], path: Path) -> Image:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .decode import MAX_MEGAPIXELS_VARIABLE as MAX_MEGAPIXELS_VARIABLE
@@ -65,6 +66,11 @@ class Photo:
         lost = losses(self.pixels, self.metadata, suffix)
         self.notes = tuple(dict.fromkeys(self.notes + lost))
         return path
+
+
+def full_scale(dtype: np.dtype[Any]) -> float:
+    """The value of white: 255 or 65535 for integers, 1 for floats."""
+    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0
 
 
 def read_photo(source: str | Path | bytes) -> Photo:

@@ -13,7 +13,7 @@ from .engine import Engine
 from .errors import ModelError, PhotoError
 from .exif import without_thumbnail
 from .header import EXIF
-from .photo import Photo, read_photo
+from .photo import Photo, full_scale, read_photo
 from .scene import measure_scene
 from .tiles import Span, Tiling, plan
 
@@ -134,7 +134,7 @@ class Restorer:
         self, window: Array, row: Span, col: Span, scene: NDArray[np.float32], strength: float
     ) -> Array:
         """The restored core of one window, in the window's own type."""
-        peak = _peak(window.dtype)
+        peak = full_scale(window.dtype)
         unit = window.astype(np.float32) / np.float32(peak)  # (h, w, 3 or 1)
         grey = unit.shape[2] == 1
         image = np.broadcast_to(unit, (*unit.shape[:2], 3)) if grey else unit
@@ -172,10 +172,6 @@ def find_model(model: str | Path, steps: int) -> Path:
         f"no model named {str(model)!r}; {hint}bundled: {', '.join(names) or 'none'}; "
         "or give the path of an .onnx file"
     )
-
-
-def _peak(dtype: np.dtype[Any]) -> float:
-    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0
 
 
 def _check_pixels(pixels: Array, strength: float) -> None:

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .photo import full_scale
+
 # Finer where sRGB codes are dark: that is where exposure is decided.
 KNOTS = (0.0, 0.02, 0.05, 0.1, 0.18, 0.3, 0.45, 0.6, 0.8, 1.0)
 SCENE_SIZE = 4 * len(KNOTS)
@@ -28,8 +30,9 @@ def thumbnail(pixels: NDArray[Any]) -> NDArray[np.float32]:
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = np.asarray(cv2.resize(np.asarray(pixels), size, interpolation=cv2.INTER_AREA))
-    peak = np.iinfo(small.dtype).max if np.issubdtype(small.dtype, np.integer) else 1.0
-    return np.asarray(np.clip(small.astype(np.float32) / peak, 0.0, 1.0), dtype=np.float32)
+    return np.asarray(
+        np.clip(small.astype(np.float32) / full_scale(small.dtype), 0.0, 1.0), dtype=np.float32
+    )
 
 
 def measure_scene(pixels: NDArray[Any]) -> NDArray[np.float32]:
