@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pellucid.scene import SCENE_SIZE
+
 RADIUS, MULTIPLE = 13, 4
 
 
@@ -21,7 +23,7 @@ def card(receptive_field: int = RADIUS, tile_multiple: int = MULTIPLE) -> str:
             "steps": 1,
             "receptive_field": receptive_field,
             "tile_multiple": tile_multiple,
-            "scene_size": 40,
+            "scene_size": SCENE_SIZE,
             "license": "Apache-2.0",
             "version": "1.0",
         }
@@ -74,7 +76,7 @@ def strided_model(metadata: dict[str, str]) -> onnx.ModelProto:
         tensor("axes", [2, 3], np.int64),
         tensor("zero1", [0], np.int64),
         tensor("one1", [1], np.int64),
-        tensor("scene", np.zeros((1, 40))),
+        tensor("scene", np.zeros((1, SCENE_SIZE))),
     ]
     picture: list[str | int | None] = [1, 3, "height", "width"]
     graph = helper.make_graph(
@@ -82,7 +84,7 @@ def strided_model(metadata: dict[str, str]) -> onnx.ModelProto:
         "fake",
         [
             helper.make_tensor_value_info("input", TensorProto.FLOAT, picture),
-            helper.make_tensor_value_info("scene", TensorProto.FLOAT, [1, 40]),
+            helper.make_tensor_value_info("scene", TensorProto.FLOAT, [1, SCENE_SIZE]),
         ],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, picture)],
         weights,

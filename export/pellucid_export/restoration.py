@@ -26,32 +26,34 @@ class Restoration(nn.Module):
         self.student = student
         self.multiple = student.config.multiple
         # The schedule as plain numbers: they become constants of the graph.
-        sched, grid = diffuir.schedule(), diffuir.step_grid(steps)
-        self.start = 1.0 - float(sched.delta_bar[-1])
+        grid = diffuir.step_grid(steps)
+        alpha_bar = diffuir.schedule().alpha_bar
         self.rows = [VISITED_T.index(t) for t in grid]
-        self.moves = [
-            (
-                float(sched.alpha_bar[t] - sched.alpha_bar[s]),
-                float(sched.delta_bar[t] - sched.delta_bar[s]),
-            )
-            for t, s in pairwise(grid)
-        ]
+        # How far each call moves the state towards its estimate.
+        self.moves = [float(alpha_bar[t] - alpha_bar[s]) for t, s in pairwise(grid)]
 
     def forward(self, input: Tensor, scene: Tensor) -> Tensor:
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
         code = self.student.scene_code(torch.where(scene < 0.0, measure_scene(picture), scene))
         degraded = 2.0 * picture - 1.0
-        state = self.start * degraded
-        clean = self._estimate(state, degraded, code, 0)
-        for call, (d_alpha, d_delta) in enumerate(self.moves, start=1):
-            state = state - d_alpha * (degraded - clean) + d_delta * degraded
-            clean = self._estimate(state, degraded, code, call)
+        first = self._code(code, 0)
+        clean = self._estimate(self.student.tone(degraded, first), degraded, first)
+        # Without noise a state says no more than the mean of the estimates so far, each weighed by
+        # its move: that mean is carried instead of the state itself, whose unmixing would divide by
+        # small numbers, which half precision does not forgive.
+        carried, moved = clean, 0.0
+        for call, move in enumerate(self.moves, start=1):
+            share = move / (moved + move)
+            carried, moved = carried + share * (clean - carried), moved + move
+            clean = self._estimate(carried, degraded, self._code(code, call))
         return ((clean + 1.0) / 2.0)[:, :, :height, :width]
 
-    def _estimate(self, state: Tensor, degraded: Tensor, code: Tensor, call: int) -> Tensor:
-        row = self.student.time_rows[self.rows[call]]
-        return self.student.estimate(state, degraded, code + row).clamp(-1.0, 1.0)
+    def _code(self, code: Tensor, call: int) -> Tensor:
+        return self.student.with_time(code, self.student.time_rows[self.rows[call]])
+
+    def _estimate(self, base: Tensor, degraded: Tensor, code: Tensor) -> Tensor:
+        return self.student.estimate(base, degraded, code).clamp(-1.0, 1.0)
 
 
 def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

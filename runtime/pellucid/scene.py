@@ -1,8 +1,12 @@
 """The scene code: the little that a network must know about the whole picture.
 
-A student sees a bounded neighbourhood, which is what makes tiles exact. Exposure, colour cast and
-airlight belong to the whole picture; they are measured once, on a thumbnail, as a soft histogram of
-R, G, B and min(R, G, B), and the same 40 numbers go into every tile.
+A student sees a bounded neighbourhood, which is what makes tiles exact. What belongs to the whole
+picture is measured once and the same numbers go into every tile:
+
+- light, on a thumbnail: soft histograms of R, G, B and min(R, G, B). Exposure, colour cast and
+  airlight can be read off them.
+- texture, at full resolution: soft histograms of Haar details and of the peaks over and under
+  their 4x4 neighbourhood. Streaks, flakes, grain and blur can be told apart by them.
 """
 
 from typing import Any
@@ -15,32 +19,110 @@ from .photo import full_scale
 
 # Finer where sRGB codes are dark: that is where exposure is decided.
 KNOTS = (0.0, 0.02, 0.05, 0.1, 0.18, 0.3, 0.45, 0.6, 0.8, 1.0)
-SCENE_SIZE = 4 * len(KNOTS)
+LIGHT_SIGNALS = 4
 THUMBNAIL_SIDE = 128
 
+TEXTURE_KNOTS = (0.0, 0.004, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+# Peaks over and under; 3 scales of luma details; 2 scales of colour details; 3 directions each.
+TEXTURE_SIGNALS = 2 + 3 * 3 + 2 * 3
+BAND = 8  # rows, and columns, of a cell of the coarsest scale, px
+ENOUGH_PIXELS = 2**19  # larger pictures are sampled in bands of rows
+# Texture of 8-bit pictures is a whole number of 1/STEPS, so that counting is exact.
+STEPS = 24480
 
-def thumbnail(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Area-averaged copy in [0, 1] with long side at most THUMBNAIL_SIDE, (h, w, 3).
+SCENE_SIZE = LIGHT_SIGNALS * len(KNOTS) + TEXTURE_SIGNALS * len(TEXTURE_KNOTS)
 
-    pixels: (H, W, 3) RGB, uint8, uint16 or float in [0, 1].
+Floats = NDArray[np.float32]
+
+
+def measure_scene(pixels: NDArray[Any]) -> Floats:
+    """Scene code (SCENE_SIZE,) of a picture (H, W, 3) RGB, uint8, uint16 or float in [0, 1].
+
+    Per signal the mean of each hat on its knots, so each signal's entries are >= 0 with sum 1.
     """
+    return np.concatenate([measure_light(pixels), measure_texture(pixels)])
+
+
+def thumbnail(pixels: NDArray[Any]) -> Floats:
+    """Area-averaged copy in [0, 1] with long side at most THUMBNAIL_SIDE, (h, w, 3)."""
     height, width = pixels.shape[:2]
     scale = THUMBNAIL_SIDE / max(height, width)
     small = pixels
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = np.asarray(cv2.resize(np.asarray(pixels), size, interpolation=cv2.INTER_AREA))
-    return np.asarray(
-        np.clip(small.astype(np.float32) / full_scale(small.dtype), 0.0, 1.0), dtype=np.float32
-    )
+    return _unit(small)
 
 
-def measure_scene(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Scene code of a picture, (SCENE_SIZE,): per signal, the mean of each hat on KNOTS, sum 1."""
+def measure_light(pixels: NDArray[Any]) -> Floats:
+    """(H, W, 3) -> (LIGHT_SIGNALS * len(KNOTS),)."""
     small = thumbnail(pixels)
     signals = np.concatenate([small, small.min(axis=2, keepdims=True)], axis=2)  # (h, w, 4)
     hats = np.eye(len(KNOTS))
     code = [
-        [np.interp(signals[..., s], KNOTS, hat).mean() for hat in hats] for s in range(4)
+        [np.interp(signals[..., s], KNOTS, hat).mean() for hat in hats]
+        for s in range(LIGHT_SIGNALS)
     ]  # (4, knots)
-    return np.asarray(code, dtype=np.float32).reshape(SCENE_SIZE)
+    return np.asarray(code, dtype=np.float32).ravel()
+
+
+def measure_texture(pixels: NDArray[Any]) -> Floats:
+    """(H, W, 3) -> (TEXTURE_SIGNALS * len(TEXTURE_KNOTS),)."""
+    picture = _unit(_whole_bands(pixels))
+    luma = picture.mean(axis=2)
+    colour = picture[..., ::2] - picture[..., 1:2]  # (H, W, 2): R - G, B - G
+    cells = luma.reshape(luma.shape[0] // 4, 4, luma.shape[1] // 4, 4)
+    mean = cells.mean(axis=(1, 3))
+    signals = [cells.max(axis=(1, 3)) - mean, mean - cells.min(axis=(1, 3))]
+    for scale in range(3):
+        luma, details = haar(luma)
+        signals += details
+        if scale < 2:
+            colour, details = haar(colour)
+            signals += details
+    return np.concatenate([_soft_histogram(signal) for signal in signals])
+
+
+def haar(x: Floats) -> tuple[Floats, list[Floats]]:
+    """One level of the Haar transform: (H, W, ...) -> mean and [across, down, diagonal], H/2, W/2.
+
+    Details are orthonormal: white noise keeps its standard deviation in them.
+    """
+    a, b, c, d = x[::2, ::2], x[::2, 1::2], x[1::2, ::2], x[1::2, 1::2]
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    details = [(a - b + c - d) * half, (a + b - c - d) * half, (a - b - c + d) * half]
+    return (a + b + c + d) * quarter, details
+
+
+def _unit(pixels: NDArray[Any]) -> Floats:
+    scaled = pixels.astype(np.float32) / np.float32(full_scale(pixels.dtype))
+    return np.asarray(np.clip(scaled, 0.0, 1.0), dtype=np.float32)
+
+
+def _whole_bands(pixels: NDArray[Any]) -> NDArray[Any]:
+    """A part of the picture with sides that are multiples of BAND and at most about ENOUGH_PIXELS.
+
+    Rows are taken in bands, spread evenly, so that no cell spans two places of the picture.
+    """
+    height, width = pixels.shape[:2]
+    missing = [(0, max(0, BAND - side)) for side in (height, width)]
+    if any(after for _, after in missing):
+        pixels = np.pad(pixels, [*missing, (0, 0)], mode="edge")
+        height, width = pixels.shape[:2]
+    bands, columns = height // BAND, width // BAND * BAND
+    every = max(1, round(bands * BAND * columns / ENOUGH_PIXELS))
+    banded = pixels[: bands * BAND, :columns].reshape(bands, BAND, columns, 3)[::every]
+    return banded.reshape(-1, columns, 3)
+
+
+def _soft_histogram(signal: Floats) -> Floats:
+    """Mean of every hat on TEXTURE_KNOTS over |signal|, (knots,).
+
+    Values are counted in whole steps first: one pass over the picture instead of one per hat.
+    """
+    last = round(TEXTURE_KNOTS[-1] * STEPS) + 1
+    steps = np.minimum(np.rint(np.abs(signal) * np.float32(STEPS)), last).astype(np.int64)
+    counts = np.bincount(steps.ravel(), minlength=last + 1)
+    levels = np.arange(last + 1) / STEPS
+    hats = [np.interp(levels, TEXTURE_KNOTS, hat) for hat in np.eye(len(TEXTURE_KNOTS))]
+    return np.asarray(np.stack(hats) @ counts / counts.sum(), dtype=np.float32)

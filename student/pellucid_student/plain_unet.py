@@ -6,10 +6,13 @@ Notable choices, each for a device
   more time than their operations say, and NPUs fall back on them.
 - Additive skips: no concatenation to move through memory.
 - The receptive field is bounded, so overlapping tiles give the very same pixels.
-- What needs the whole picture comes in as the scene code, one vector that enters as a bias per
-  channel (levels below the first) and as a tone curve on the input.
+- What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
+  that enters as a bias per channel of every level and as a tone curve on the input.
 - The sampler visits a fixed list of t, so the time step is a row of a table: at export it is a
   constant added to a bias.
+- Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed:
+  the body sees the picture and the last estimate and adds detail to that estimate, so that a
+  further call starts from what was reached and not from the degraded picture again.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,12 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid_teacher.data.synthesis import TASKS
 from pellucid_teacher.processes import diffuir
 
+from .diagnosis import Diagnosis
 from .layers import RepConv, ResidualBlock
 from .scene import SCENE_SIZE, measure_scene
 
-# Every t that a one-, two- or three-step sampler visits.
+# Every t that a one-, two- or three-step sampler visits; the last is where all of them start.
 VISITED_T = tuple(sorted({t for steps in (1, 2, 3) for t in diffuir.step_grid(steps)}))
 
 
@@ -36,6 +41,7 @@ class PlainUNetConfig:
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     code_width: int = 64
+    diagnosis_width: int = 128
 
     def __post_init__(self) -> None:
         levels = len(self.widths)
@@ -63,12 +69,13 @@ class PlainUNetConfig:
             encoder_blocks=tuple(told["encoder_blocks"]),
             decoder_blocks=tuple(told["decoder_blocks"]),
             code_width=int(told["code_width"]),
+            diagnosis_width=int(told["diagnosis_width"]),
         )
 
 
 TINY = PlainUNetConfig()
-NANO = PlainUNetConfig(widths=(32, 48, 64, 64))
-PICO = PlainUNetConfig(widths=(16, 32, 48), encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1))
+NANO = PlainUNetConfig(widths=(32, 48, 48, 48), diagnosis_width=64)
+PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=32, diagnosis_width=32)
 PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO}
 
 
@@ -97,15 +104,23 @@ class PlainUNet(nn.Module):
             for c, n in zip(widths[:-1], config.decoder_blocks, strict=True)
         )
         self.head = RepConv(widths[0], 12, gain=0.01)
+        self.diagnosis = Diagnosis(config.diagnosis_width).requires_grad_(False)
         self.read_scene = nn.Linear(SCENE_SIZE, config.code_width)
+        self.read_diagnosis = nn.Linear(len(TASKS), config.code_width, bias=False)
         self.time_rows = nn.Parameter(torch.zeros(len(VISITED_T), config.code_width))
         self.code = nn.Linear(config.code_width, config.code_width)
-        self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths[1:])
+        self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths)
         self.curve = nn.Linear(config.code_width, 9)
         nn.init.zeros_(self.curve.weight)
         nn.init.zeros_(self.curve.bias)
-        times = diffuir.schedule().time(torch.tensor(VISITED_T))  # (rows,)
+        schedule = diffuir.schedule()
+        times = schedule.time(torch.tensor(VISITED_T))  # (rows,)
         self.register_buffer("times", times, persistent=False)
+        # x_t = (alpha_T - alpha_t) E + (1 - alpha_T + alpha_t - delta_t) I_in for a state reached
+        # without noise, E the weighted mean of the estimates so far.
+        own = schedule.alpha_bar[-1] - schedule.alpha_bar[list(VISITED_T)]  # (rows,), 0 at T
+        given = 1.0 - own - schedule.delta_bar[list(VISITED_T)]
+        self.register_buffer("unmix", torch.stack([own, given]).float(), persistent=False)
 
     def forward(
         self, x_t: Tensor, condition: Tensor, time: Tensor, scene: Tensor | None = None
@@ -116,31 +131,45 @@ class PlainUNet(nn.Module):
         row = (time[:, None] - times[None, :]).abs().argmin(dim=1)  # (B,)
         picture = (condition + 1.0) / 2.0
         code = self.scene_code(measure_scene(picture) if scene is None else scene)
-        return condition - self.estimate(x_t, condition, code + self.time_rows[row])
+        own, given = self.get_buffer("unmix")[:, row, None, None, None]  # (B, 1, 1, 1) each
+        code = self.with_time(code, self.time_rows[row])
+        carried = (x_t - given * condition) / own.clamp(min=1e-6)
+        base = torch.where(own > 0.0, carried, self.tone(condition, code))
+        return condition - self.estimate(base, condition, code)
 
     def scene_code(self, scene: Tensor) -> Tensor:
         """(B, SCENE_SIZE) -> (B, code_width), before the time row is added."""
-        out: Tensor = self.read_scene(scene)
+        out: Tensor = self.read_scene(scene) + self.read_diagnosis(self.diagnosis(scene))
         return out
 
-    def estimate(self, x_t: Tensor, condition: Tensor, code: Tensor) -> Tensor:
-        """Estimate of I_0 in [-1, 1], unclipped, (B, 3, H, W); code (B, code_width) with time."""
-        code = self.code(F.relu(code)).relu()
-        toned = self.tone(condition, code)
-        x = F.pixel_unshuffle(torch.cat([x_t, toned], dim=1), 2)  # (B, 24, H/2, W/2)
-        x = F.relu(self.stem(x))
+    def with_time(self, code: Tensor, row: Tensor) -> Tensor:
+        """The code of one call: scene code (B, code_width), row of time_rows -> (B, code_width)."""
+        out: Tensor = F.relu(self.code(F.relu(code + row)))
+        return out
+
+    def estimate(self, base: Tensor, condition: Tensor, code: Tensor) -> Tensor:
+        """Estimate of I_0 in [-1, 1], unclipped, (B, 3, H, W).
+
+        base: what detail is added to, the toned picture in the first call and the estimate so far
+        in later ones. code: as `with_time` makes it.
+        """
+        x = F.pixel_unshuffle(torch.cat([condition, base], dim=1), 2)  # (B, 24, H/2, W/2)
+        x = F.relu(self.stem(x) + self._bias(0, code))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.encoder):
             if level > 0:
                 skips.append(x)
-                bias = self.bias[level - 1](code)[:, :, None, None]  # (B, C, 1, 1)
-                x = F.relu(self.down[level - 1](x) + bias)
+                x = F.relu(self.down[level - 1](x) + self._bias(level, code))
             x = blocks(x)
         for level in reversed(range(len(skips))):
             x = self.decoder[level](skips[level] + self.up[level](x))
         detail = F.pixel_shuffle(self.head(x), 2)  # (B, 3, H, W)
-        estimate: Tensor = toned + detail
+        estimate: Tensor = base + detail
         return estimate
+
+    def _bias(self, level: int, code: Tensor) -> Tensor:
+        bias: Tensor = self.bias[level](code)[:, :, None, None]  # (B, C, 1, 1)
+        return bias
 
     def tone(self, condition: Tensor, code: Tensor) -> Tensor:
         """Global tone curve per channel, on [0, 1]:  y = s·g·v / (1 + (g - 1)·v) + o.

@@ -1,30 +1,73 @@
 """The scene code in torch: what a student knows about the whole picture beyond its receptive field.
 
-Same definition as `pellucid.scene` (numpy): for R, G, B and min(R, G, B), the mean over a coarse
-picture of piecewise-linear hats on KNOTS, i.e. a soft histogram. Exposure, colour cast and airlight
-can be read off it, and because it is one vector for the whole picture, tiles agree.
+Same definition as `pellucid.scene` (numpy), which says what it is for. Because it is one vector for
+the whole picture, tiles agree.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pellucid.scene import KNOTS
+from pellucid.scene import BAND as BAND
+from pellucid.scene import KNOTS, TEXTURE_KNOTS
 from pellucid.scene import SCENE_SIZE as SCENE_SIZE
 
 POOL = 4
+# R - G and B - G carry colour noise; rain and snow are grey and stay in the mean.
+PLANES = ((1 / 3, 1 / 3, 1 / 3), (1.0, -1.0, 0.0), (0.0, -1.0, 1.0))
+HAAR = (
+    ((0.25, 0.25), (0.25, 0.25)),
+    ((0.5, -0.5), (0.5, -0.5)),
+    ((0.5, 0.5), (-0.5, -0.5)),
+    ((0.5, -0.5), (-0.5, 0.5)),
+)
 
 
 def measure_scene(image: Tensor) -> Tensor:
-    """Scene code of pictures in [0, 1]: (B, 3, H, W) -> (B, SCENE_SIZE). H, W multiples of POOL."""
-    coarse = F.avg_pool2d(image, POOL).clamp(0.0, 1.0)  # (B, 3, H/4, W/4)
+    """Scene code of pictures in [0, 1]: (B, 3, H, W) -> (B, SCENE_SIZE). H, W multiples of BAND."""
+    image = image.clamp(0.0, 1.0)
+    coarse = F.avg_pool2d(image, POOL)  # (B, 3, H/4, W/4)
     signals = torch.cat([coarse, coarse.amin(dim=1, keepdim=True)], dim=1)  # (B, 4, h, w)
-    # A hat on knots a < b < c is a difference of two ramps; with the ramps' means taken first, the
-    # picture is read once a knot and no (B, 4, 10, h, w) tensor is ever made.
+    return torch.cat([soft_histogram(signals, KNOTS).flatten(1), measure_texture(image)], dim=1)
+
+
+def measure_texture(image: Tensor) -> Tensor:
+    """Texture part of the scene code, (B, 3, H, W) in [0, 1] -> (B, TEXTURE_SIGNALS * knots)."""
+    planes = F.conv2d(image, image.new_tensor(PLANES)[:, :, None, None])  # luma, R - G, B - G
+    luma = planes[:, :1]
+    mean = F.avg_pool2d(luma, POOL)
+    peaks = torch.cat([F.max_pool2d(luma, POOL) - mean, mean + F.max_pool2d(-luma, POOL)], dim=1)
+    parts = [soft_histogram(peaks, TEXTURE_KNOTS)]
+    for scale in range(3):
+        mean, details = haar(planes)  # (B, P, h, w), (B, P, 3, h, w)
+        parts.append(soft_histogram(details[:, 0].abs(), TEXTURE_KNOTS))
+        if scale < 2:
+            colour = details[:, 1:].abs()  # (B, 2, 3, h, w)
+            both = soft_histogram(colour.flatten(1, 2), TEXTURE_KNOTS)
+            parts.append((both[:, :3] + both[:, 3:]) / 2.0)
+        planes = mean if scale == 0 else mean[:, :1]
+    return torch.cat(parts, dim=1).flatten(1)
+
+
+def haar(planes: Tensor) -> tuple[Tensor, Tensor]:
+    """One Haar level of every plane: (B, P, H, W) -> mean (B, P, h, w), details (B, P, 3, h, w)."""
+    count = planes.shape[1]
+    kernel = planes.new_tensor(HAAR)[:, None].repeat(count, 1, 1, 1)  # (4P, 1, 2, 2)
+    levels = F.conv2d(planes, kernel, stride=2, groups=count)  # (B, 4P, h, w)
+    levels = torch.unflatten(levels, 1, (count, 4))
+    return levels[:, :, 0], levels[:, :, 1:]
+
+
+def soft_histogram(signals: Tensor, knots: tuple[float, ...]) -> Tensor:
+    """Mean of every hat on `knots`: (B, S, h, w) -> (B, S, len(knots)).
+
+    A hat on knots a < b < c is a difference of two ramps; with the ramps' means taken first, the
+    picture is read once a knot and no (B, S, knots, h, w) tensor is ever made.
+    """
     ramps = [
-        ((signals - low) * (1.0 / (high - low))).clamp(0.0, 1.0).mean(dim=(2, 3))  # (B, 4)
-        for low, high in zip(KNOTS[:-1], KNOTS[1:], strict=True)
+        ((signals - low) * (1.0 / (high - low))).clamp(0.0, 1.0).mean(dim=(2, 3))  # (B, S)
+        for low, high in zip(knots[:-1], knots[1:], strict=True)
     ]
     ones = torch.ones_like(ramps[0])
-    above = torch.stack([ones, *ramps, torch.zeros_like(ones)], dim=2)  # (B, 4, knots + 1)
-    return (above[..., :-1] - above[..., 1:]).flatten(1)  # (B, 40)
+    above = torch.stack([ones, *ramps, torch.zeros_like(ones)], dim=2)  # (B, S, knots + 1)
+    return above[..., :-1] - above[..., 1:]

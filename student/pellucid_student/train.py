@@ -12,22 +12,26 @@ from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
+from .diagnosis import train_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
 from .weights import Provenance, load_student, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind.
-SCENE_PATH = r"read_scene|time_rows|code|bias\.|curve"
-STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0)
+SCENE_PATH = r"read_scene|read_diagnosis|time_rows|code|bias\.|curve"
+# The body's kernels; the stem and the head, which touch pixels, stay with Adam.
+BODY = r"(encoder|decoder|down|up)\..*weight"
+STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY)
 
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """preset: of PlainUNet. crop: side of a training crop, px."""
+    """preset: of PlainUNet. crop: side of a training crop, px. labelled: crops for the diagnosis."""
 
     preset: str = "tiny"
     crop: int = 96
+    labelled: int = 32_000
     train: TrainConfig = STUDENT_TRAIN
 
 
@@ -44,10 +48,13 @@ def train_student(
     """
     torch.manual_seed(recipe.train.seed)
     model = PlainUNet(PRESETS[recipe.preset])
+    synthesis = Synthesis(corpus, recipe.crop, hold=recipe.train.batch_size)
     if start is not None:
         _begin_from(model, start)
+    elif not (folder / "state.pt").exists():
+        config = recipe.train
+        train_diagnosis(model.diagnosis, synthesis, config.seed, recipe.labelled, config.workers)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    synthesis = Synthesis(corpus, recipe.crop, hold=recipe.train.batch_size)
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
 
 

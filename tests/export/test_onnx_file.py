@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from pellucid.scene import SCENE_SIZE, measure_scene
 from pellucid_export import onnx_file
 from pellucid_export.card import KEY, macs_per_pixel
 from pellucid_export.onnx_file import ParityError, agreement_db, export_onnx
@@ -72,12 +73,11 @@ def test_any_size_gives_its_own_size(exported: Path, height: int, width: int) ->
 
 def test_given_scene_replaces_the_measured_one(exported: Path) -> None:
     image = np.full((1, 3, 16, 16), 0.3, np.float32)  # exactly on a knot
-    scene = np.zeros((1, 4, 10), np.float32)
-    scene[:, :, 5] = 1.0
+    scene = measure_scene(image[0].transpose(1, 2, 0))[None]
     run = session(exported).run
     measured = np.asarray(run(None, {"input": image})[0])
-    given = np.asarray(run(None, {"input": image, "scene": scene.reshape(1, 40)})[0])
-    other = np.asarray(run(None, {"input": image, "scene": scene[..., ::-1].reshape(1, 40)})[0])
+    given = np.asarray(run(None, {"input": image, "scene": scene})[0])
+    other = np.asarray(run(None, {"input": image, "scene": scene[:, ::-1].copy()})[0])
     assert np.abs(given - measured).max() < 1e-5
     assert np.abs(other - measured).max() > 1e-4
 
@@ -87,7 +87,7 @@ def test_file_describes_itself(exported: Path, student: PlainUNet) -> None:
     told = json.loads({p.key: p.value for p in model.metadata_props}[KEY])
     assert told["id"] == "allinone-pico-2step" and told["steps"] == 2
     assert told["params"] == sum(p.numel() for p in student.parameters())
-    assert told["tile_multiple"] == 8 and told["scene_size"] == 40
+    assert told["tile_multiple"] == 8 and told["scene_size"] == SCENE_SIZE
     assert model.opset_import[0].version >= 18
     ops = {node.op_type for node in model.graph.node}
     assert not {op for op in ops if op.startswith("Random")}
@@ -108,7 +108,9 @@ def test_macs_agree_with_a_count_over_the_real_layers(student: PlainUNet) -> Non
     student(image, image, torch.tensor([993.65]))
     for handle in handles:
         handle.remove()
-    assert macs_per_pixel(student) == pytest.approx(counted / 64**2)
+    # The scene code: three planes, then their Haar levels on 3, 3 and 1 planes of 1, 1/4, 1/16.
+    scene = 9 + 4 * (3 + 3 / 4 + 1 / 16)
+    assert macs_per_pixel(student) == pytest.approx(counted / 64**2 + scene)
 
 
 def _is_spatial(module: nn.Module) -> bool:

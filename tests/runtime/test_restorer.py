@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from pellucid import ModelError, Photo, PhotoError, Restorer
-from pellucid.scene import KNOTS, measure_scene
+from pellucid.scene import KNOTS, SCENE_SIZE, measure_light, measure_scene
 
 Write = Callable[[str, dict[str, str]], Path]
 
@@ -67,18 +67,18 @@ def test_scene_reaches_the_graph(restorer: Restorer) -> None:
     whole = restorer(image)
     engine = restorer._engine
     tensor = image.transpose(2, 0, 1)[None]
-    without = engine.run(tensor, np.zeros(40, np.float32))[0].transpose(1, 2, 0)
+    without = engine.run(tensor, np.zeros(SCENE_SIZE, np.float32))[0].transpose(1, 2, 0)
     logit = np.log(whole / (1 - whole)) - np.log(without / (1 - without))
     assert np.allclose(logit, measure_scene(image)[0], atol=1e-3)
     assert measure_scene(image)[0] == pytest.approx(0.5)
 
 
-def test_scene_code_in_closed_form() -> None:
+def test_light_code_in_closed_form() -> None:
     grey = np.full((300, 200, 3), KNOTS[4], np.float32)
     expected = np.zeros((4, 10), np.float32)
     expected[:, 4] = 1.0
-    assert np.allclose(measure_scene(grey).reshape(4, 10), expected, atol=1e-5)
-    code = measure_scene((picture(50, 60, 3) * 255).astype(np.uint8)).reshape(4, 10)
+    assert np.allclose(measure_light(grey).reshape(4, 10), expected, atol=1e-5)
+    code = measure_light((picture(50, 60, 3) * 255).astype(np.uint8)).reshape(4, 10)
     assert np.allclose(code.sum(axis=1), 1.0, atol=1e-5)
 
 

@@ -45,14 +45,18 @@ def network() -> nn.Module:
     return nn.Conv2d(3, 3, 3, padding=1)
 
 
-def test_a_killed_run_continues_with_the_same_losses(synthesis: Synthesis, tmp_path: Path) -> None:
-    whole = [r.loss for r in train(network(), loss, synthesis, CONFIG, tmp_path / "whole")]
+@pytest.mark.parametrize("muon", ["", "weight"])
+def test_a_killed_run_continues_with_the_same_losses(
+    synthesis: Synthesis, tmp_path: Path, muon: str
+) -> None:
+    config = replace(CONFIG, muon=muon)
+    whole = [r.loss for r in train(network(), loss, synthesis, config, tmp_path / "whole")]
     assert len(whole) == 12
 
-    cut = train(network(), loss, synthesis, CONFIG, tmp_path / "cut")
+    cut = train(network(), loss, synthesis, config, tmp_path / "cut")
     first = [next(cut).loss for _ in range(6)]  # checkpoint at 4, killed at 6
     del cut
-    resumed = list(train(network(), loss, synthesis, CONFIG, tmp_path / "cut"))
+    resumed = list(train(network(), loss, synthesis, config, tmp_path / "cut"))
     assert resumed[0].step == 5
     assert first[:4] + [r.loss for r in resumed] == whole
 

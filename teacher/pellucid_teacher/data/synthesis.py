@@ -30,11 +30,11 @@ class TaskMix:
 
     rain: float = 0.25
     lowlight: float = 0.13
-    haze: float = 0.24
-    snow: float = 0.04
-    blur: float = 0.04
-    noise: float = 0.28
-    clean: float = 0.02
+    haze: float = 0.19
+    snow: float = 0.06
+    blur: float = 0.09
+    noise: float = 0.25
+    clean: float = 0.03
 
     def cycle(self, length: int = 32) -> list[str]:
         """`length` tasks in the mix's proportions, in a fixed shuffled order."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from .muon import MuonAndAdam
+
 # What changes no number of a run: where samples are made, how often the state is written.
 _FREE = ("workers", "save_every")
 
@@ -19,7 +21,7 @@ class RunState:
 
     model: nn.Module
     average: AveragedModel
-    optimizer: torch.optim.Optimizer
+    optimizer: MuonAndAdam
     step: int = 0
     elapsed: float = 0.0
 

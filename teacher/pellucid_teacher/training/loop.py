@@ -26,6 +26,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..data.stream import Batch, Shard, batches
 from ..data.synthesis import Synthesis
 from .checkpoint import RunState, resume, save
+from .muon import MuonAndAdam
 
 # loss(model, batch, generator) -> scalar tensor to minimise
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -37,6 +38,8 @@ class TrainConfig:
     accumulate: micro-batches a step. lr: peak, after `warmup` steps of linear rise.
     final_lr: end of the cosine (equal to lr: constant). betas: of Adam.
     fast: pattern of the parameter names whose learning rate is `fast_scale` times the others'.
+    muon: pattern of the names of 3x3 kernels that Muon trains, at `muon_scale` times `lr`; all
+    others are Adam's.
     ema: decay of the averaged weights, the ones that are kept; they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
     whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
@@ -45,6 +48,8 @@ class TrainConfig:
     steps: int = 40_000
     fast: str = ""
     fast_scale: float = 1.0
+    muon: str = ""
+    muon_scale: float = 10.0
     batch_size: int = 8
     accumulate: int = 1
     lr: float = 1e-3
@@ -99,7 +104,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     path, processes = folder / "state.pt", accelerator.num_processes
     model.to(accelerator.device)
-    optimizer = torch.optim.Adam(_groups(model, config), lr=config.lr, betas=config.betas)
+    optimizer = _optimizer(model, config)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
     state = RunState(model, average, optimizer)
     resume(path, config, processes, state)
@@ -145,19 +150,20 @@ def train(
     accelerator.wait_for_everyone()
 
 
-def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
-    """Adam's parameter groups: the slow ones, then the fast ones if there are any."""
-    pattern = re.compile(config.fast) if config.fast else None
-    groups: list[dict[str, object]] = []
-    for scale, fast in ((1.0, False), (config.fast_scale, True)):
-        chosen = [
-            parameter
-            for name, parameter in model.named_parameters()
-            if (pattern is not None and pattern.match(name) is not None) == fast
-        ]
-        if chosen:
-            groups.append({"params": chosen, "scale": scale})
-    return groups
+def _optimizer(model: nn.Module, config: TrainConfig) -> MuonAndAdam:
+    """Every group carries its `scale`: learning rate in units of the schedule's."""
+    learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    kernels = {name for name in learnt if config.muon and re.match(config.muon, name)}
+    fast = {name for name in learnt if config.fast and re.match(config.fast, name)} - kernels
+    rest = [
+        {"params": chosen, "scale": scale}
+        for scale, names in ((1.0, learnt.keys() - kernels - fast), (config.fast_scale, fast))
+        if (chosen := [p for name, p in learnt.items() if name in names])
+    ]
+    optimizer = MuonAndAdam([p for n, p in learnt.items() if n in kernels], rest, config.betas)
+    for group in optimizer.param_groups:
+        group.setdefault("scale", config.muon_scale)
+    return optimizer
 
 
 def _step(
@@ -166,11 +172,11 @@ def _step(
     micro: list[Batch],
     config: TrainConfig,
     step: int,
-    optimizer: torch.optim.Optimizer,
+    optimizer: MuonAndAdam,
     accelerator: Accelerator,
 ) -> float:
     """One optimiser step over the micro-batches; its mean loss over all processes."""
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     total = torch.zeros((), device=accelerator.device)
     for index, batch in enumerate(micro):
         # Equal for all processes: they draw the same noise for different samples.
