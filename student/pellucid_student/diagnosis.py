@@ -1,9 +1,9 @@
 """What is wrong with this picture? A few vector layers read it off the scene code.
 
-One network for seven tasks learns several times faster when it is told which task it faces: with
-the true label as an input, 1,600 steps did more than 16,000 without (LOG.md). No user gives
-labels, so a classifier is trained first, on the synthesis' own labels, in about a minute; the
-network then learns beside it, frozen, with its doubts and mistakes.
+One network for seven tasks learns much faster when it is told which task it faces: with the true
+label as an input, 1,600 steps cured dark and hazy photos better than 16,000 without (LOG.md). No
+user gives labels, so a classifier is trained first, on the synthesis' own labels, in a few minutes;
+the network then learns beside it, frozen, with its doubts and mistakes.
 """
 
 from dataclasses import replace

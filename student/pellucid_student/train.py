@@ -27,7 +27,7 @@ STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY)
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """preset: of PlainUNet. crop: side of a training crop, px. labelled: crops for the diagnosis."""
+    """preset: of PlainUNet. crop: side of a training crop, px. labelled: crops to diagnose."""
 
     preset: str = "tiny"
     crop: int = 96

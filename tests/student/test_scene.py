@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pellucid.scene import (
     SCENE_SIZE,
@@ -18,15 +19,16 @@ from pellucid_student.scene import measure_scene
 LIGHT = SCENE_SIZE - TEXTURE_SIGNALS * len(TEXTURE_KNOTS)
 
 
-def picture(
-    height: int, width: int, seed: int = 0
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+Pixels = NDArray[np.uint8]
+
+
+def picture(height: int, width: int, seed: int = 0) -> Pixels:
     rng = np.random.default_rng(seed)
     ramp = np.linspace(20, 220, width)[None, :, None] + np.zeros((height, 1, 3))
     return np.clip(ramp + rng.normal(0, 9, ramp.shape), 0, 255).astype(np.uint8)
 
 
-def tensor(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> torch.Tensor:
+def tensor(pixels: Pixels) -> torch.Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
 
 

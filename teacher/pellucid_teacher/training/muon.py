@@ -4,9 +4,9 @@
     W  -= lr sqrt(max(1, rows / columns)) NS(mu M_n + (1 - mu) G_n)
 
 NS is the quintic Newton-Schulz iteration that sends every singular value to about 1, on a kernel
-(C_out, C_in, k, k) seen as a matrix (C_out, C_in k k). Source: K. Jordan et al., "Muon: an optimizer
-for hidden layers in neural networks", 2024. torch.optim.Muon takes matrices only, hence this file.
-For a small denoiser it reached in 800 steps what Adam had not in 2,000 (LOG.md).
+(C_out, C_in, k, k) seen as a matrix (C_out, C_in k k). Source: K. Jordan et al., "Muon: an
+optimizer for hidden layers in neural networks", 2024. torch.optim.Muon takes matrices only, hence
+this file. On noise alone 800 steps from scratch gave 29.4 dB where Adam gave 27.9 (LOG.md).
 """
 
 from collections.abc import Iterable
