@@ -11,7 +11,7 @@ import typer
 from pellucid import PellucidError, Restorer, __version__
 
 from . import demo as demo_command
-from . import doctor, evaluate, inspect_file, restore, train
+from . import doctor, evaluate, inspect_file, ready, restore, train
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(train.app, name="train")
+app.command("ready")(ready.command)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]

@@ -37,6 +37,7 @@ class Layer:
     constants: which of its inputs are constant, by position.
     macs: multiply-accumulates; 0 for everything that is no convolution or matrix product.
     dtype: of its first output, before any quantising.
+    kernel: sides of a convolution's kernel.
     quantised: its first input comes out of a dequantiser, i.e. it runs in integers.
     """
 
@@ -49,6 +50,7 @@ class Layer:
     macs: int
     dtype: str
     quantised: bool
+    kernel: tuple[int, ...] = ()
     attributes: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -72,7 +74,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """kind: "onnx" or "mlpackage". free_inputs: input name -> its shape, where a size is free.
+    """kind: "onnx" or "mlpackage". inputs: name -> shape, with None where a size is free.
 
     enumerated: free sizes are a fixed list of sizes, which a compiler can prepare for.
     """
@@ -80,12 +82,21 @@ class Graph:
     path: Path
     kind: str
     layers: tuple[Layer, ...]
-    free_inputs: dict[str, Shape]
+    inputs: dict[str, Shape]
     enumerated: bool = False
 
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of its first picture input; None where that is free or there is none."""
+        for shape in self.inputs.values():
+            if len(shape) == 4:
+                height, width = shape[1:3] if shape[3] in (1, 3) else shape[2:]
+                return (height, width) if height and width else None
+        return None
 
     @property
     def quantised(self) -> bool:
@@ -109,9 +120,10 @@ def read_graph(path: Path, height: int | None = None, width: int | None = None) 
         raise GraphError(f"{path}: not a readable ONNX file ({error})") from error
     if not model.graph.node:
         raise GraphError(f"{path}: expected an ONNX file with layers, found none")
-    if height is not None and width is not None and _free_inputs(model):
+    free = any(None in shape for shape in _inputs(model).values())
+    if height is not None and width is not None and free:
         model = _fixed(model, height, width, path)
-    return Graph(path, "onnx", tuple(_layers(_inferred(model, path))), _free_inputs(model))
+    return Graph(path, "onnx", tuple(_layers(_inferred(model, path))), _inputs(model))
 
 
 # -- ONNX
@@ -128,9 +140,8 @@ def _shape(value: onnx.ValueInfoProto) -> Shape | None:
     return tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
 
 
-def _free_inputs(model: onnx.ModelProto) -> dict[str, Shape]:
-    shapes = {value.name: _shape(value) for value in model.graph.input}
-    return {name: s for name, s in shapes.items() if s is not None and None in s}
+def _inputs(model: onnx.ModelProto) -> dict[str, Shape]:
+    return {value.name: _shape(value) or () for value in model.graph.input}
 
 
 def _fixed(model: onnx.ModelProto, height: int, width: int, path: Path) -> onnx.ModelProto:
@@ -208,8 +219,14 @@ def _layers(model: onnx.ModelProto) -> Iterable[Layer]:
             macs=_macs(node, shapes, weight_shapes),
             dtype=helper.tensor_dtype_to_np_dtype(kind).name if kind else "float32",
             quantised=first is not None and first.op_type == "DequantizeLinear",
+            kernel=_sides(node.op_type, weight_shapes),
             attributes={a.name: helper.get_attribute_value(a) for a in node.attribute},
         )
+
+
+def _sides(op: str, weights: list[Shape]) -> tuple[int, ...]:
+    kernel = max(weights, key=_count, default=())
+    return tuple(size or 1 for size in kernel[2:]) if op in ("Conv", "ConvTranspose") else ()
 
 
 def _source(name: str, made_by: dict[str, onnx.NodeProto]) -> str:

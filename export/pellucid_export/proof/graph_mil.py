@@ -133,11 +133,16 @@ def read_package(path: Path) -> Graph:
                 constants=tuple(i for i, name in enumerate(bound) if name in constants),
                 macs=_macs(op, names, shapes),
                 dtype=kind.lower().replace("fp", "float"),
+                kernel=tuple(
+                    size or 1
+                    for name in names.get("weight", [])[: op.type.startswith("conv")]
+                    for size in shapes[name][2:]
+                ),
                 quantised=any(n in made_by and made_by[n].type == "dequantize" for n in moving),
             )
         )
-    free = {i.name: shapes[i.name] for i in main.inputs if None in shapes[i.name]}
-    return Graph(path, "mlpackage", tuple(layers), free, _enumerated(spec, free))
+    inputs = {i.name: shapes[i.name] for i in main.inputs}
+    return Graph(path, "mlpackage", tuple(layers), inputs, _enumerated(spec, inputs))
 
 
 def _shape(tensor_type: Any) -> Shape:
@@ -147,8 +152,9 @@ def _shape(tensor_type: Any) -> Shape:
     )
 
 
-def _enumerated(spec: Any, free: dict[str, Shape]) -> bool:
-    """Whether every input with free sizes lists them."""
+def _enumerated(spec: Any, inputs: dict[str, Shape]) -> bool:
+    """Whether there are inputs with free sizes and all of them list these."""
+    free = [name for name, shape in inputs.items() if None in shape]
     kinds = {feature.name: feature.type for feature in spec.description.input}
     return bool(free) and all(
         kinds[name].multiArrayType.HasField("enumeratedShapes")

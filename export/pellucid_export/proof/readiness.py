@@ -5,6 +5,7 @@ knows nothing of a driver's version or of what a compiler fuses; where a tool an
 used instead (`htp` for Qualcomm). Needs the onnx package, and no torch.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -93,7 +94,8 @@ class Report:
                     key = (verdict.value, found.why, found.change, found.source)
                     groups.setdefault(key, []).append(found)
         for (word, why, change, source), found_ in groups.items():
-            ops = ", ".join(sorted({f"{f.op} x{_times(found_, f.op)}" for f in found_}))
+            kinds = Counter(f.op for f in found_).most_common()
+            ops = ", ".join(f"{op} x{n}" for op, n in kinds[:6]) + (", ..." if kinds[6:] else "")
             names = ", ".join(f.layer for f in found_[:3]) + (", ..." if len(found_) > 3 else "")
             told.append(f"  {word}: {ops} ({names})")
             told.append(f"    {why}. Change: {change}. [{source}]")
@@ -107,14 +109,8 @@ class Report:
             "counts": self.counts,
             "ready": self.ready,
             "notes": list(self.notes),
-            "layers": [
-                vars(finding) | {"verdict": str(finding.verdict)} for finding in self.findings
-            ],
+            "layers": [vars(f) | {"verdict": f.verdict.value} for f in self.findings],
         }
-
-
-def _times(findings: list[Finding], op: str) -> int:
-    return sum(found.op == op for found in findings)
 
 
 def target_names() -> list[str]:
@@ -134,11 +130,20 @@ def readiness(
     """
     from .readiness_rules import TARGETS
 
+    check_target(target, path)
+    return judge(read_graph(path, height, width), TARGETS[target])
+
+
+def check_target(target: str, path: Path) -> None:
+    """Raise GraphError for an unknown target, or one that the format does not reach."""
+    from .readiness_rules import TARGETS
+
     if target not in TARGETS:
         near = get_close_matches(target, TARGETS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise GraphError(f"unknown target {target}, known are {', '.join(TARGETS)}{hint}")
-    return judge(read_graph(path, height, width), TARGETS[target])
+    if path.suffix == ".mlpackage" and target != "ane":
+        raise GraphError(f"{path}: runs on Apple's hardware only; for {target} give the ONNX file")
 
 
 def judge(graph: Graph, target: Target) -> Report:

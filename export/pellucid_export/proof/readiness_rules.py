@@ -69,16 +69,15 @@ def _too_large(layer: Layer, graph: Graph) -> bool:
     return max(_sides(layer), default=0) > 16384
 
 
-def _kernel(layer: Layer) -> int:
-    return max(layer.attributes.get("kernel_shape", [1]), default=1)
-
-
 def _odd_factor(layer: Layer, graph: Graph) -> bool:
     return layer.attributes.get("blocksize", 2) not in (2, 3, 4, 8)
 
 
-def _mode(*modes: bytes) -> Test:
-    return lambda layer, graph: layer.attributes.get("mode", b"constant") in modes
+def _pads(*modes: bytes) -> Test:
+    """Pads in one of these modes, and not by nothing at all."""
+    return lambda layer, graph: (
+        layer.attributes.get("mode", b"constant") in modes and layer.inputs[:1] != layer.outputs[:1]
+    )
 
 
 def _crd(layer: Layer, graph: Graph) -> bool:
@@ -170,7 +169,7 @@ ANE = Target(
         Rule(
             Verdict.SLOW,
             _no("Conv", "ConvTranspose"),
-            lambda layer, graph: _kernel(layer) > 13,
+            lambda layer, graph: max(layer.kernel, default=0) > 13,
             "kernels above 13 are split",
             "stack smaller kernels",
             ANE_GUIDE,
@@ -210,7 +209,7 @@ ANE = Target(
         Rule(
             Verdict.SLOW,
             _no("Pad"),
-            _mode(b"reflect"),
+            _pads(b"reflect"),
             "reflecting pads are native only from M2 on",
             "pad on the host or with zeros",
             ANE_GUIDE,
@@ -240,7 +239,7 @@ INTEL = Target(
             Verdict.SLOW,
             _NO_OPS,
             _rank_above(5),
-            "tensors above 5 dimensions are moved by the DSPs at best",
+            "tensors above 5 dimensions: whether they compile was not verified",
             ONE_CONV,
             NPU_COMPILER,
         ),
@@ -250,14 +249,6 @@ INTEL = Target(
             _always,
             "this reduction is generated for the DSPs (SHAVE), not for the MAC array",
             "measure the scene on the host and feed it",
-            NPU_COMPILER,
-        ),
-        Rule(
-            Verdict.SLOW,
-            _no("ReduceProd", "CumSum", "TopK", "Mod"),
-            _always,
-            "this op runs on the DSPs (SHAVE)",
-            "compute it on the host",
             NPU_COMPILER,
         ),
     ),
@@ -329,7 +320,7 @@ HTP = Target(
     ("the emulator answers better where it is installed: pellucid_export.proof.htp",),
 )
 
-LITERT_TARGET = Target(
+ANDROID_NPUS = Target(
     "litert",
     "LiteRT / NNAPI",
     _COMMON
@@ -364,7 +355,7 @@ LITERT_TARGET = Target(
         Rule(
             Verdict.UNSUPPORTED,
             _no("Pad"),
-            _mode(b"edge", b"wrap"),
+            _pads(b"edge", b"wrap"),
             "padding by repeating the edge does not exist there",
             "pad on the host: export for sizes that need none",
             NNAPI,
@@ -389,4 +380,4 @@ LITERT_TARGET = Target(
     ("NNAPI is deprecated from Android 15 on: use LiteRT's GPU and NPU delegates",),
 )
 
-TARGETS = {target.key: target for target in (ANE, INTEL, HTP, LITERT_TARGET)}
+TARGETS = {target.key: target for target in (ANE, INTEL, HTP, ANDROID_NPUS)}
