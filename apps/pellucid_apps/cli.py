@@ -17,11 +17,13 @@ from . import (
     evaluate_models,
     evaluate_perceptual,
     evaluate_report,
+    export,
     inspect_file,
     ready,
     restore,
     train,
 )
+from .restore_unread import find_unread
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(train.app, name="train")
+app.command("export")(export.export)
 app.command("ready")(ready.command)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
@@ -61,7 +64,7 @@ def restore_(
     options = restore.Options(strength, quality, compare, overwrite)
     restorer = Restorer(model, steps=steps, threads=threads)
     results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
-    restore.print_summary(results, as_json=json_report)
+    restore.print_summary(results, json_report, find_unread(inputs, out, recursive))
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
 
 
@@ -123,7 +126,7 @@ def demo_(
 
 @app.command("inspect")
 def inspect_(
-    file: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
+    file: Annotated[Path, typer.Argument(help="An .onnx, .xml, .mlpackage or .dtmodel.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what a model file is: ports, size, cost, licence, provenance, checksum."""
