@@ -11,7 +11,19 @@ import typer
 from pellucid import PellucidError, Restorer, __version__
 
 from . import demo as demo_command
-from . import doctor, evaluate, inspect_file, restore, train
+from . import (
+    doctor,
+    evaluate,
+    evaluate_models,
+    evaluate_perceptual,
+    evaluate_report,
+    export,
+    inspect_file,
+    ready,
+    restore,
+    train,
+)
+from .restore_unread import find_unread
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,6 +37,8 @@ app = typer.Typer(
 )
 
 app.add_typer(train.app, name="train")
+app.command("export")(export.export)
+app.command("ready")(ready.command)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]
@@ -50,34 +64,53 @@ def restore_(
     options = restore.Options(strength, quality, compare, overwrite)
     restorer = Restorer(model, steps=steps, threads=threads)
     results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
-    restore.print_summary(results, as_json=json_report)
+    restore.print_summary(results, json_report, find_unread(inputs, out, recursive))
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
 
 
 @app.command("eval")
 def eval_(
     data: Annotated[Path, typer.Option("--data", help="A set, or a folder of sets.")],
-    model: ModelOption = "tiny",
-    steps: StepsOption = 1,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bundled name, file, teacher's folder or identity.")
+    ] = "tiny",
+    steps: Annotated[
+        str, typer.Option(help="Passes; several in one table: 1,2,3,5 (bundled: 1 to 3).")
+    ] = "1",
     sigma: Annotated[float, typer.Option(min=0.0, help="Noise added to denoising sets.")] = 25.0,
     clean: Annotated[
         bool, typer.Option("--clean", help="Restore the clean targets: harm done to good photos.")
     ] = False,
+    equalise: Annotated[
+        bool, typer.Option("--equalise", help="Equalise histograms of low-light inputs first.")
+    ] = False,
+    luma: Annotated[bool, typer.Option("--luma", help="Judge every set on luma.")] = False,
+    start_noise: Annotated[
+        float | None, typer.Option(min=0.0, help="Teachers: noise at the start, 0.1 or 1.0.")
+    ] = None,
+    perceptual: Annotated[
+        bool, typer.Option(help="ST-LPIPS, if installed; about 10 s a megapixel.")
+    ] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row a picture.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write a page here.")] = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Measure PSNR, SSIM and colour difference on folders of input/ and target/ pictures.
+    """Measure a model on folders of input/ and target/ pictures of equal names.
 
-    MODEL may also be `identity`, which measures the inputs themselves, or a teacher's folder.
+    PSNR and SSIM on RGB and on luma, CIEDE2000, ST-LPIPS, and for low light PSNR with the clean
+    picture's mean (GT-mean). The model `identity` measures the inputs themselves.
     """
-    evaluate.check_writable(json_file, csv_file, html_file)
-    name, restore_picture = evaluate.open_model(model, steps, threads)
-    report = evaluate.measure(
-        data, restore_picture, sigma, clean, html_file is not None, name, steps
+    evaluate_report.check_writable(json_file, csv_file, html_file)
+    subject = evaluate_models.open_model(
+        model, evaluate_models.parse_steps(steps), threads, start_noise
     )
-    evaluate.write_reports(report, json_file, csv_file, html_file)
+    distance = evaluate_perceptual.open_st_lpips() if perceptual else None
+    protocol = evaluate.Protocol(sigma, clean, equalise, luma)
+    report = evaluate.measure(data, subject, protocol, distance, html_file is not None)
+    if perceptual and distance is None:
+        print(evaluate_perceptual.MISSING)
+    evaluate_report.write_reports(report, json_file, csv_file, html_file)
 
 
 @app.command("demo")
@@ -93,7 +126,7 @@ def demo_(
 
 @app.command("inspect")
 def inspect_(
-    file: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
+    file: Annotated[Path, typer.Argument(help="An .onnx, .xml, .mlpackage or .dtmodel.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what a model file is: ports, size, cost, licence, provenance, checksum."""

@@ -4,35 +4,53 @@ Sets that are a part of a public test set are named `<set>-dev`, so that nobody 
 for those of the whole set.
 """
 
-import csv
-import io
-import json
-import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import PellucidError, Restorer
-from pellucid.metrics import as_8_bits, delta_e, luma, psnr, ssim
-from pellucid.pairs import EvalSet, find_sets, is_resolution_set, iter_pairs
-from pellucid.photo import write_atomically
+from pellucid.metrics import as_8_bits, delta_e, luma, match_mean, psnr, ssim
+from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
 
-from .page import page
+from .evaluate_models import IDENTITY, Restore, Subject
+from .evaluate_perceptual import SMALLEST, Distance
+from .evaluate_report import choose_columns, header, row
+from .page import Shown
 
-Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> same
+_PICTURES = 2  # shown of each set, to keep the page small
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How sets are measured.
+
+    sigma: of the noise added to denoising sets, on the 0-255 scale.
+    clean: feed the clean targets instead: the output's PSNR says what harm is done.
+    equalise: feed low-light inputs with each channel's histogram equalised, as DiffUIR published.
+    luma: BT.601 luma is the headline of every set, as DiffUIR published; else each set's own.
+    """
+
+    sigma: float = 25.0
+    clean: bool = False
+    equalise: bool = False
+    luma: bool = False
 
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of one picture; `_in` before, `_out` after. y: BT.601 luma. ms_mp: ms a megapixel."""
+    """Figures of one picture; `_in` as given to the model, `_out` restored. y: BT.601 luma.
+
+    st_lpips: None without that package. psnr_gt_mean: None but for low light; output scaled to the
+    clean picture's mean. ms_mp: milliseconds a megapixel.
+    """
 
     set: str
     name: str
+    steps: int
     psnr_in: float
     psnr_out: float
     psnr_y_in: float
@@ -43,15 +61,23 @@ class Score:
     ssim_y_out: float
     delta_e_in: float
     delta_e_out: float
+    st_lpips_in: float | None
+    st_lpips_out: float | None
+    psnr_gt_mean_in: float | None
+    psnr_gt_mean_out: float | None
     ms_mp: float
 
 
 @dataclass(frozen=True)
 class SetFigures:
-    """Means over a set. headline: the columns its protocol is judged by, "rgb" or "y"."""
+    """Means over a set. headline: the columns its protocol is judged by, "rgb" or "y".
+
+    means: by the names in `Score`; a figure that not every picture has is left out.
+    """
 
     name: str
     task: str
+    steps: int
     pairs: int
     headline: str
     means: dict[str, float]
@@ -60,107 +86,123 @@ class SetFigures:
 @dataclass
 class Report:
     model: str
-    steps: int
     sets: list[SetFigures] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    pictures: list[tuple[str, NDArray[Any], NDArray[Any]]] = field(default_factory=list)
-
-
-def open_model(name: str, steps: int, threads: int | None) -> tuple[str, Restore | None]:
-    """What `--model` means: `identity`, a teacher's folder, a bundled name or an exported file."""
-    if name == "identity":
-        return name, None
-    if list(Path(name).glob("teacher-*.safetensors")):
-        return _open_teacher(Path(name), steps)
-    restorer = Restorer(name, steps=steps, threads=threads)
-    return restorer.card.id, restorer
-
-
-def _open_teacher(folder: Path, steps: int) -> tuple[str, Restore]:
-    """A teacher runs in torch, whole pictures, without tiles."""
-    try:
-        from pellucid_teacher.training.watch import restore_whole
-        from pellucid_teacher.weights import load_teacher
-    except ImportError as error:
-        raise PellucidError("a teacher needs torch: pip install 'pellucid[train]'") from error
-    model, recipe = load_teacher(folder)
-
-    def restore(picture: NDArray[Any]) -> NDArray[Any]:
-        return restore_whole(model, picture, steps, start_noise=recipe.start_noise)
-
-    return f"teacher {folder.name}, {steps} steps", restore
+    pictures: list[Shown] = field(default_factory=list)
 
 
 def measure(
     data: Path,
-    restorer: Restore | None,
-    sigma: float,
-    clean: bool,
-    keep_pictures: bool,
-    model: str = "identity",
-    steps: int = 0,
+    subject: Subject = IDENTITY,
+    protocol: Protocol | None = None,
+    distance: Distance | None = None,
+    keep_pictures: bool = False,
 ) -> Report:
-    """Measure every set under `data`; restorer None measures the inputs themselves.
+    """Measure every set under `data` and print a line for each, as soon as it is known.
 
-    clean: feed the clean targets instead, so that the output's PSNR says what harm is done.
+    distance: a perceptual one, see `open_st_lpips`. keep_pictures: a few, for the page.
     """
+    protocol = protocol or Protocol()
     sets = find_sets(data)
-    report = Report(model, steps)
-    print(_header(report.model))
+    report = Report(subject.label)
+    low_light = any(chosen.task == "lowlight" for chosen in sets)
+    columns = choose_columns(distance is not None, low_light)
+    print(header(subject.label, columns), flush=True)
     for chosen in sets:
         if is_resolution_set(chosen):
             report.skipped.append(f"{chosen.name}: {chosen.task} changes the size")
             continue
-        figures = _measure_set(chosen, restorer, sigma, clean, keep_pictures, report)
-        report.sets.append(figures)
-        print(_row(figures), flush=True)
+        for steps, restore in subject.runs:
+            last = steps == subject.runs[-1][0]
+            scores = _measure_set(
+                chosen, steps, restore, protocol, distance, report, keep_pictures and last
+            )
+            headline = "y" if chosen.luma or protocol.luma else "rgb"
+            name = set_name(chosen, protocol)
+            figures = SetFigures(name, chosen.task, steps, len(scores), headline, _means(scores))
+            report.sets.append(figures)
+            print(row(figures, columns), flush=True)
     for line in report.skipped:
         print(f"skipped {line}")
     return report
 
 
+def set_name(chosen: EvalSet, protocol: Protocol) -> str:
+    """The set's name with all that makes its figures differ from the plain ones."""
+    name = f"{chosen.name}-dev"
+    if protocol.clean:
+        return f"{name} (clean in)"
+    if _equalised(chosen, protocol):
+        return f"{name} (equalised)"
+    return f"{name} s{protocol.sigma:g}" if chosen.files[0][0] is None else name
+
+
+def equalise_channels(picture: NDArray[Any]) -> NDArray[np.float32]:
+    """Each channel's histogram made flat, (H, W, 3) in [0, 1]: DiffUIR's low-light input."""
+    codes = np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    flat = [cv2.equalizeHist(np.ascontiguousarray(codes[..., c])) for c in range(3)]
+    return np.stack(flat, axis=2).astype(np.float32) / np.float32(255.0)
+
+
+def _equalised(chosen: EvalSet, protocol: Protocol) -> bool:
+    return protocol.equalise and not protocol.clean and chosen.task == "lowlight"
+
+
 def _measure_set(
     chosen: EvalSet,
-    restorer: Restore | None,
-    sigma: float,
-    clean: bool,
-    keep_pictures: bool,
+    steps: int,
+    restore: Restore | None,
+    protocol: Protocol,
+    distance: Distance | None,
     report: Report,
-) -> SetFigures:
-    name = f"{chosen.name}-dev"
-    if clean:
-        name += " (clean in)"
-    elif chosen.files[0][0] is None:
-        name += f" s{sigma:g}"
-    scores = []
-    for pair in iter_pairs(chosen, sigma):
-        given = pair.clean if clean else pair.degraded
+    keep_pictures: bool,
+) -> list[Score]:
+    scores: list[Score] = []
+    low_light = chosen.task == "lowlight"
+    name = set_name(chosen, protocol)
+    for pair in iter_pairs(chosen, protocol.sigma):
+        given = pair.clean if protocol.clean else pair.degraded
+        if _equalised(chosen, protocol):
+            given = equalise_channels(given)
         start = time.perf_counter()
-        restored = given if restorer is None else restorer(given)
+        restored = given if restore is None else restore(given)
         ms = 1e3 * (time.perf_counter() - start)
-        before, after, target = (as_8_bits(v) for v in (given, restored, pair.clean))
-        scores.append(_score(name, pair.name, before, after, target, ms))
-        if keep_pictures and len(scores) <= 2:  # two a set keep the page small
-            report.pictures.append((f"{name} / {pair.name}", before, after))
+        before, after = as_8_bits(given), as_8_bits(restored)
+        score = _score(name, steps, pair, before, after, ms, distance, low_light)
+        if keep_pictures and len(scores) < _PICTURES:
+            told = f"{score.psnr_in:.2f} dB", f"{score.psnr_out:.2f} dB"
+            report.pictures.append(Shown(f"{name} / {pair.name}", before, after, *told))
+        scores.append(score)
     report.scores.extend(scores)
-    columns = [f.name for f in fields(Score) if f.name not in ("set", "name")]
-    means = {c: float(np.mean([getattr(s, c) for s in scores])) for c in columns}
-    return SetFigures(name, chosen.task, len(scores), "y" if chosen.luma else "rgb", means)
+    return scores
 
 
 def _score(
     set_name: str,
-    name: str,
+    steps: int,
+    pair: Pair,
     before: NDArray[Any],
     after: NDArray[Any],
-    target: NDArray[Any],
     ms: float,
+    distance: Distance | None,
+    low_light: bool,
 ) -> Score:
+    target = as_8_bits(pair.clean)
     before_y, after_y, target_y = luma(before), luma(after), luma(target)
+
+    def perceived(picture: NDArray[Any]) -> float | None:
+        if distance is None or min(target.shape[:2]) < SMALLEST:
+            return None
+        return distance(picture, target)
+
+    def with_given_mean(picture: NDArray[Any]) -> float | None:
+        return _capped(psnr(match_mean(picture, target), target)) if low_light else None
+
     return Score(
         set=set_name,
-        name=name,
+        name=pair.name,
+        steps=steps,
         psnr_in=_capped(psnr(before, target)),
         psnr_out=_capped(psnr(after, target)),
         psnr_y_in=_capped(psnr(before_y, target_y)),
@@ -171,63 +213,23 @@ def _score(
         ssim_y_out=ssim(after_y, target_y),
         delta_e_in=delta_e(before, target),
         delta_e_out=delta_e(after, target),
+        st_lpips_in=perceived(before),
+        st_lpips_out=perceived(after),
+        psnr_gt_mean_in=with_given_mean(before),
+        psnr_gt_mean_out=with_given_mean(after),
         ms_mp=ms / (target.shape[0] * target.shape[1] / 1e6),
     )
+
+
+def _means(scores: list[Score]) -> dict[str, float]:
+    means = {}
+    for column in (f.name for f in fields(Score) if f.name not in ("set", "name", "steps")):
+        values = [getattr(score, column) for score in scores]
+        if None not in values:
+            means[column] = float(np.mean(values))
+    return means
 
 
 def _capped(db: float) -> float:
     """Equal pictures have infinite PSNR, which no mean survives: 100 dB stands for equal."""
     return min(db, 100.0)
-
-
-def _header(model: str) -> str:
-    return (
-        f"model: {model}   (PSNR dB and SSIM, input -> output; * marks the set's own protocol)\n"
-        f"{'set':26}{'task':10}{'n':>3}  {'RGB dB':>17} {'luma dB':>18} {'SSIM':>15}"
-        f" {'dE2000':>13} {'ms/MP':>7}"
-    )
-
-
-def _row(figures: SetFigures) -> str:
-    m = figures.means
-    rgb, y = ("*", " ") if figures.headline == "rgb" else (" ", "*")
-    return (
-        f"{figures.name:26}{figures.task:10}{figures.pairs:>3}  "
-        f"{m['psnr_in']:7.2f} ->{m['psnr_out']:6.2f}{rgb} "
-        f"{m['psnr_y_in']:7.2f} ->{m['psnr_y_out']:6.2f}{y} "
-        f"{m['ssim_in']:6.3f} ->{m['ssim_out']:6.3f} "
-        f"{m['delta_e_in']:5.1f} ->{m['delta_e_out']:5.1f} {m['ms_mp']:7.0f}"
-    )
-
-
-def check_writable(*files: Path | None) -> None:
-    """Refuse a report that could not be written before minutes are spent on its figures."""
-    for path in files:
-        if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
-            raise PellucidError(f"{path}: cannot be written; its folder must exist and be writable")
-
-
-def write_reports(
-    report: Report, json_file: Path | None, csv_file: Path | None, html_file: Path | None
-) -> None:
-    """Write the asked files, each whole or not at all."""
-    if json_file is not None:
-        told = {
-            "model": report.model,
-            "steps": report.steps,
-            "sets": [asdict(s) for s in report.sets],
-            "skipped": report.skipped,
-        }
-        write_atomically(json_file, json.dumps(told, indent=1).encode())
-    if csv_file is not None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [f.name for f in fields(Score)])
-        writer.writeheader()
-        writer.writerows(asdict(score) for score in report.scores)
-        write_atomically(csv_file, text.getvalue().encode())
-    if html_file is not None:
-        rows = [(s.name, s.task, s.pairs, s.headline, s.means) for s in report.sets]
-        write_atomically(html_file, page(report.model, rows, report.pictures).encode())
-    for path in (json_file, csv_file, html_file):
-        if path is not None:
-            print(f"wrote {path}")

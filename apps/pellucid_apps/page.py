@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -10,70 +11,100 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1rem;
- color:#222;background:#fafafa}
-h1{font-size:1.4rem}table{border-collapse:collapse;width:100%}
-td,th{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #ddd}
+:root{color-scheme:light dark;--ink:#222;--paper:#fafafa;--soft:#5c5c5c;--line:#ddd;--own:#0a5c36}
+@media(prefers-color-scheme:dark){
+ :root{--ink:#e6e6e6;--paper:#16181a;--soft:#a3a3a3;--line:#383b3e;--own:#7fd6a8}}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1340px;margin:2rem auto;padding:0 1rem;
+ color:var(--ink);background:var(--paper)}
+h1{font-size:1.4rem}h2{font-size:1.15rem;margin-top:2rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+td,th{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}
-.own{font-weight:600}.pair{position:relative;display:inline-block;margin:.4rem 1rem .2rem 0;
- line-height:0;cursor:ew-resize;touch-action:pan-y}
-.pair img{max-width:100%;display:block}.pair .after{position:absolute;inset:0;
- clip-path:inset(0 0 0 var(--cut,50%))}
+.own{font-weight:600;color:var(--own)}
+main{display:flex;flex-wrap:wrap;gap:1.4rem 1rem;align-items:flex-start}
+figure{margin:0;max-width:100%}figcaption{font-size:.85rem;color:var(--soft)}
+.pair{position:relative;line-height:0;overflow:hidden}
+.pair img{max-width:100%;display:block}
+.pair .after{position:absolute;inset:0;clip-path:inset(0 0 0 var(--cut,50%))}
 .pair::after{content:"";position:absolute;top:0;bottom:0;left:var(--cut,50%);width:2px;
- background:#fff;box-shadow:0 0 3px #000}
-figure{display:inline-block;margin:0 0 1.2rem}figcaption{font-size:.85rem;color:#555}
+ margin-left:-1px;background:#fff;box-shadow:0 0 3px #000;pointer-events:none}
+.pair input{position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;cursor:ew-resize;
+ touch-action:pan-y}
+.pair:focus-within{outline:3px solid var(--own);outline-offset:2px}
+.pair span{position:absolute;bottom:.4rem;padding:.1rem .45rem;border-radius:.25rem;line-height:1.4;
+ font-size:.8rem;color:#fff;background:#000a;pointer-events:none}
+.pair .left{left:.4rem}.pair .right{right:.4rem}
 """
 
+# A range input lies over each picture: mouse, touch and arrow keys come with it.
 _SCRIPT = """
-for (const pair of document.querySelectorAll(".pair")) {
-  const move = (event) => {
-    const box = pair.getBoundingClientRect();
-    const cut = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-    pair.style.setProperty("--cut", 100 * cut + "%");
-  };
-  pair.addEventListener("pointermove", move);
-  pair.addEventListener("pointerdown", move);
+for (const slider of document.querySelectorAll(".pair input")) {
+  const show = () => slider.parentElement.style.setProperty("--cut", slider.value + "%");
+  slider.addEventListener("input", show);
+  slider.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "mouse") return;
+    const box = slider.getBoundingClientRect();
+    const cut = Math.min(100, Math.max(0, 100 * (event.clientX - box.left) / box.width));
+    slider.value = cut;
+    slider.parentElement.style.setProperty("--cut", cut + "%");
+  });
+  show();
 }
 """
 
-Row = tuple[str, str, int, str, dict[str, float]]
-Pictures = Sequence[tuple[str, NDArray[Any], NDArray[Any]]]
+Cell = tuple[str, bool]  # text, whether it is the set's own protocol
 
 
-def page(model: str, rows: Sequence[Row], pictures: Pictures) -> str:
-    """HTML text. rows: (set, task, pairs, headline, means); pictures: (name, in, out)
-    in [0, 1]."""
-    head = "<tr><th>set<th>task<th>n<th>RGB dB<th>luma dB<th>SSIM<th>ΔE2000<th>ms/MP</tr>"
-    table = "".join(_row(row) for row in rows)
-    figures = "".join(_figure(*entry) for entry in pictures)
+@dataclass(frozen=True)
+class Shown:
+    """One slider. before, after: (H, W, 3) in [0, 1]; told_*: a short label for each side."""
+
+    name: str
+    before: NDArray[Any]
+    after: NDArray[Any]
+    told_before: str
+    told_after: str
+
+
+def page(
+    model: str, head: Sequence[str], rows: Sequence[Sequence[Cell]], pictures: Sequence[Shown]
+) -> str:
+    """HTML text. Every row has a cell for each title in `head`."""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "".join(f"<tr>{''.join(_cell(*cell) for cell in row)}</tr>" for row in rows)
+    figures = "".join(_figure(shown) for shown in pictures)
+    sliders = (
+        "<h2>Before | after</h2><p>Move over a picture, or use Tab and the arrow keys; "
+        f"left of the line is the input.</p><main>{figures}</main>"
+    )
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>pellucid eval: {escape(model)}</title><style>{_STYLE}</style>"
-        f"<h1>{escape(model)}</h1><p>Input → output; the set's own protocol in bold.</p>"
-        f"<table>{head}{table}</table>"
-        "<h2>Before | after</h2><p>Move over a picture; left of the line is the input.</p>"
-        f"{figures}<script>{_SCRIPT}</script></html>"
+        f"<title>pellucid eval: {escape(model)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{escape(model)}</h1><p>Input → output; the set's own protocol is set in bold. "
+        "GT-mean: brightness given away by the clean picture, for low light only. "
+        "Lower is better for dE2000 and ST-LPIPS.</p>"
+        f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>'
+        f"</div>{sliders if pictures else ''}<script>{_SCRIPT}</script></body></html>"
     )
 
 
-def _row(row: Row) -> str:
-    name, task, pairs, headline, m = row
-    rgb, y = (' class="own"', "") if headline == "rgb" else ("", ' class="own"')
-    return (
-        f"<tr><td>{escape(name)}<td>{escape(task)}<td>{pairs}"
-        f"<td{rgb}>{m['psnr_in']:.2f} → {m['psnr_out']:.2f}"
-        f"<td{y}>{m['psnr_y_in']:.2f} → {m['psnr_y_out']:.2f}"
-        f"<td>{m['ssim_in']:.3f} → {m['ssim_out']:.3f}"
-        f"<td>{m['delta_e_in']:.1f} → {m['delta_e_out']:.1f}<td>{m['ms_mp']:.0f}</tr>"
-    )
+def _cell(text: str, own: bool) -> str:
+    return f'<td class="own">{escape(text)}</td>' if own else f"<td>{escape(text)}</td>"
 
 
-def _figure(name: str, before: NDArray[Any], after: NDArray[Any]) -> str:
+def _figure(shown: Shown) -> str:
+    name = escape(shown.name)
+    height, width = shown.before.shape[:2]
+    size = f'width="{width}" height="{height}" style="height:auto"'
     return (
-        f'<figure><div class="pair"><img src="{_data_uri(before)}" alt="input">'
-        f'<img class="after" src="{_data_uri(after)}" alt="output"></div>'
-        f"<figcaption>{escape(name)}</figcaption></figure>"
+        f'<figure><div class="pair"><img src="{_data_uri(shown.before)}" alt="input" {size}>'
+        f'<img class="after" src="{_data_uri(shown.after)}" alt="output" {size}>'
+        f'<input type="range" min="0" max="100" value="50" '
+        f'aria-label="{name}: share of the input">'
+        f'<span class="left">input {escape(shown.told_before)}</span>'
+        f'<span class="right">output {escape(shown.told_after)}</span></div>'
+        f"<figcaption>{name}</figcaption></figure>"
     )
 
 

@@ -16,6 +16,7 @@ from pellucid.photo import SUFFIXES, write_atomically
 
 from .compare import before_after
 from .progress import Progress
+from .restore_unread import describe_unread, find_unread, walk
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
 
     `out` is a file when it has a picture's suffix and there is one input file.
     """
-    found = [pair for text in inputs for pair in _expand(text, recursive)]
+    found = [pair for text in inputs for pair in _expand(text, recursive, out)]
     if not found:
-        raise typer.BadParameter(f"no pictures found in {', '.join(inputs)}")
+        unread = describe_unread(find_unread(inputs, out, recursive))
+        told = f"no pictures found in {', '.join(inputs)}"
+        raise typer.BadParameter(f"{told}; {unread}" if unread else told)
     to_file = out.suffix.lower() in SUFFIXES and not _is_dir(out)
     if to_file and len(found) > 1:
         raise typer.BadParameter(f"{out} is a file, but there are {len(found)} inputs")
@@ -60,13 +63,12 @@ def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
     return [Job(source, out if to_file else out / inside) for source, inside in found]
 
 
-def _expand(text: str, recursive: bool) -> list[tuple[Path, Path]]:
+def _expand(text: str, recursive: bool, out: Path) -> list[tuple[Path, Path]]:
     """(picture, its place below OUT) for one argument."""
     path = Path(text)
     if _is_dir(path):
-        walk = path.rglob("*") if recursive else path.glob("*")
-        pictures = sorted(p for p in walk if p.suffix.lower() in SUFFIXES and p.is_file())
-        return [(p, p.relative_to(path)) for p in pictures if not p.name.startswith(".")]
+        files = walk(path, recursive, out)
+        return [(p, p.relative_to(path)) for p in files if p.suffix.lower() in SUFFIXES]
     if glob.has_magic(text) and not os.path.lexists(text):
         matches = sorted(Path(m) for m in glob.glob(text, recursive=True))
         return [(m, Path(m.name)) for m in matches if m.is_file()]
@@ -153,12 +155,19 @@ def _line(result: Result) -> str:
     return f"ok      {result.source}  {result.size}  {result.ms:.0f} ms  -> {result.target}{notes}"
 
 
-def print_summary(results: Sequence[Result], as_json: bool) -> None:
+def print_summary(results: Sequence[Result], as_json: bool, unread: Sequence[Path] = ()) -> None:
+    """unread: photos in the folders of kinds that pellucid does not read."""
     failed = [r for r in results if r.error is not None]
     if as_json:
-        told = {"restored": len(results) - len(failed), "failed": len(failed)}
+        told = {
+            "restored": len(results) - len(failed),
+            "failed": len(failed),
+            "unread": [*map(str, unread)],
+        }
         print(json.dumps(told | {"files": [asdict(r) for r in results]}, indent=1))
         return
     print(f"{len(results) - len(failed)} restored, {len(failed)} failed")
     for result in failed:
         print(f"  {result.error}", file=sys.stderr)
+    if unread:
+        print(describe_unread(unread))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pellucid_student.weights import load_student
 
-from .onnx_file import ParityError, export_onnx
+from .gates import ParityError
+from .onnx_file import export_onnx
 
 QUALITY_GATE_FAILED = 3
 

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +23,17 @@ from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
 
 from .card import KEY, card
-from .restoration import Restoration, unmeasured_scene
+from .gates import FLOAT_FLOOR_DB, ParityError, agreement_db
+from .onnx_rewrites import rewrite_for_devices
+from .restoration import ImageRestoration, Restoration, unmeasured_scene
 
 OPSET = 20
-PARITY_FLOOR_DB = 100.0
+EXAMPLE_SIZE = (50, 70)
 # Odd sides, both orders, smaller than the network's own multiple, and one that needs no padding.
 PROBE_SIZES = ((64, 96), (97, 61), (61, 97), (5, 3))
 
-
-class ParityError(Exception):
-    """The exported graph does not compute what the network computes; nothing was written."""
+Size = tuple[int, int]  # (height, width)
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def export_onnx(
     provenance: Provenance,
     steps: int,
     path: Path,
-    parity_floor_db: float = PARITY_FLOOR_DB,
+    parity_floor_db: float = FLOAT_FLOOR_DB["fp32"],
 ) -> Exported:
     """Write the K-step restorer as ONNX, opset 20, float32, dynamic height and width.
 
@@ -56,10 +58,9 @@ def export_onnx(
     agrees with torch by less than `parity_floor_db` (PSNR of the difference, peak 1).
     """
     restoration = Restoration(student, steps).eval()
-    model = _trace(restoration)
     told = card(student, provenance, steps)
-    _finish(model, told)
-    onnx.checker.check_model(model, full_check=True)
+    model = to_onnx(restoration, told)
+    rewrite_for_devices(model)
     data = model.SerializeToString()
     parity = _parity_db(data, restoration)
     if parity < parity_floor_db:
@@ -77,19 +78,49 @@ def export_onnx(
     return Exported(path, parity, told)
 
 
-def _trace(restoration: Restoration) -> onnx.ModelProto:
-    dynamic = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+def to_onnx(
+    restoration: Restoration,
+    told: dict[str, object],
+    size: Size | None = None,
+    image_io: bool = False,
+) -> onnx.ModelProto:
+    """The traced, checked graph with its card inside.
+
+    size: (H, W) of a graph with fixed sides, None for any. image_io: uint8 (1, H, W, 3) ports.
+    """
+    height, width = size or EXAMPLE_SIZE
+    module: torch.nn.Module = restoration
+    example = torch.rand(1, 3, height, width)
+    axes = (2, 3)
+    if image_io:
+        module, axes = ImageRestoration(restoration).eval(), (1, 2)
+        example = (example * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    model = _trace(module, example, None if size else axes)
+    _finish(model, told, None if size else axes)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _trace(
+    module: torch.nn.Module, example: torch.Tensor, free_axes: tuple[int, int] | None
+) -> onnx.ModelProto:
+    dynamic = None
+    if free_axes is not None:
+        dynamic = {
+            "input": dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC),
+            "scene": {},
+        }
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports absent torchvision
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch.export, not ours to mend
         program = torch.onnx.export(
-            restoration,
-            (torch.rand(1, 3, 50, 70), unmeasured_scene()),
+            module,
+            (example, unmeasured_scene()),
             dynamo=True,
             opset_version=OPSET,
             input_names=["input", "scene"],
             output_names=["output"],
-            dynamic_shapes={"input": dynamic, "scene": {}},
+            dynamic_shapes=dynamic,
             external_data=False,
             verbose=False,
         )
@@ -98,27 +129,67 @@ def _trace(restoration: Restoration) -> onnx.ModelProto:
     return program.model_proto
 
 
-def _finish(model: onnx.ModelProto, told: dict[str, object]) -> None:
+def _finish(
+    model: onnx.ModelProto, told: dict[str, object], free_axes: tuple[int, int] | None
+) -> None:
     """Name the free dimensions, give `scene` its default, embed the card."""
     default = unmeasured_scene().numpy()
     model.graph.initializer.append(numpy_helper.from_array(default, "scene"))
     for value in (model.graph.input[0], model.graph.output[0]):
         dims = value.type.tensor_type.shape.dim
-        for dim, name in zip(dims, ("batch", "channels", "height", "width"), strict=True):
-            if name in ("height", "width"):
-                dim.dim_param = name
+        for axis, name in zip(free_axes or (), ("height", "width"), strict=False):
+            dims[axis].dim_param = name
+    # The exporter leaves stack traces in every node: this machine's paths, a tenth of the file.
+    for held in (*model.graph.node, *model.graph.value_info, model.graph):
+        del held.metadata_props[:]
+    embed_card(model, told)
+
+
+def embed_card(model: onnx.ModelProto, told: dict[str, object]) -> None:
+    """The card as `pellucid.config`, and the three entries that other tools show."""
     model.producer_name = "pellucid"
     model.doc_string = str(told["purpose"])
+    del model.metadata_props[:]
     for key in ("id", "license", "version"):
         model.metadata_props.add(key=key, value=str(told[key]))
     model.metadata_props.add(key=KEY, value=json.dumps(told))
 
 
+def open_session(model: bytes | Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session on the CPU, with the runtime's own settings."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # it warns that `scene` is overridable, which is the point
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_runner(model: bytes | Path, image_io: bool, threads: int = 1) -> Run:
+    """Pictures (1, 3, H, W) in [0, 1] through the file, whatever its ports are."""
+    session = open_session(model, threads)
+
+    def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        fed = to_levels(image) if image_io else image
+        out = np.asarray(session.run(["output"], {"input": fed})[0])
+        return from_levels(out) if image_io else out
+
+    return run
+
+
+def to_levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(1, 3, H, W) in [0, 1] -> (1, H, W, 3) in 0..255."""
+    levels = np.rint(image * np.float32(255.0)).clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
+
+
+def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(1, H, W, 3) in 0..255 -> (1, 3, H, W) in [0, 1]."""
+    return np.asarray(levels.transpose(0, 3, 1, 2) / np.float32(255.0), np.float32)
+
+
 def _parity_db(data: bytes, restoration: Restoration) -> float:
     """Worst PSNR between ONNX Runtime and torch, with the scene measured inside and given."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # it warns that `scene` is overridable, which is the point
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = open_session(data)
     generator = torch.Generator().manual_seed(0)
     worst = np.inf
     for height, width in PROBE_SIZES:
@@ -131,11 +202,3 @@ def _parity_db(data: bytes, restoration: Restoration) -> float:
             got = np.asarray(session.run(["output"], feeds)[0])
             worst = min(worst, agreement_db(got, expected))
     return float(worst)
-
-
-def agreement_db(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """PSNR of the difference for peak 1; 200 dB for identical arrays; -inf where not finite."""
-    if got.shape != expected.shape or not np.isfinite(got).all():
-        return float("-inf")
-    mse = float(np.mean((got.astype(np.float64) - expected) ** 2))
-    return 200.0 if mse == 0.0 else min(200.0, -10.0 * float(np.log10(mse)))

@@ -1,5 +1,6 @@
 """The whole restorer as one deterministic module: pad, measure the scene, K steps, crop."""
 
+import copy
 from itertools import pairwise
 
 import torch
@@ -19,11 +20,15 @@ class Restoration(nn.Module):
     input:  (1, 3, H, W) sRGB in [0, 1], any H, W >= 1.
     scene:  (1, SCENE_SIZE) scene code of the whole picture; UNMEASURED entries are measured here.
     output: (1, 3, H, W) in [0, 1].
+
+    half: the network's weights and activations are float16; the sampler's own sums, the scene's
+    measure and both ports stay float32, where they cost nothing and their rounding would add up.
     """
 
-    def __init__(self, student: PlainUNet, steps: int) -> None:
+    def __init__(self, student: PlainUNet, steps: int, half: bool = False) -> None:
         super().__init__()
-        self.student = student
+        self.dtype = torch.float16 if half else torch.float32
+        self.student = copy.deepcopy(student).half() if half else student
         self.multiple = student.config.multiple
         # The schedule as plain numbers: they become constants of the graph.
         grid = diffuir.step_grid(steps)
@@ -35,7 +40,12 @@ class Restoration(nn.Module):
     def forward(self, input: Tensor, scene: Tensor) -> Tensor:
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
-        code = self.student.scene_code(torch.where(scene < 0.0, measure_scene(picture), scene))
+        restored = self.restore(picture, torch.where(scene < 0.0, measure_scene(picture), scene))
+        return restored[:, :, :height, :width]
+
+    def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
+        """The sampler alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
+        code = self.student.scene_code(scene.to(self.dtype))
         degraded = 2.0 * picture - 1.0
         first = self._code(code, 0)
         clean = self._estimate(self.student.tone(degraded, first), degraded, first)
@@ -47,13 +57,45 @@ class Restoration(nn.Module):
             share = move / (moved + move)
             carried, moved = carried + share * (clean - carried), moved + move
             clean = self._estimate(carried, degraded, self._code(code, call))
-        return ((clean + 1.0) / 2.0)[:, :, :height, :width]
+        return (clean + 1.0) / 2.0
 
     def _code(self, code: Tensor, call: int) -> Tensor:
         return self.student.with_time(code, self.student.time_rows[self.rows[call]])
 
     def _estimate(self, base: Tensor, degraded: Tensor, code: Tensor) -> Tensor:
-        return self.student.estimate(base, degraded, code).clamp(-1.0, 1.0)
+        """base is the toned picture or an estimate, float32 as the sampler's other sums."""
+        estimate = self.student.estimate(base.to(self.dtype), degraded.to(self.dtype), code)
+        return estimate.float().clamp(-1.0, 1.0)
+
+
+class ImageRestoration(nn.Module):
+    """The restorer for cameras and picture files: uint8 (1, H, W, 3) RGB -> same."""
+
+    def __init__(self, restoration: Restoration) -> None:
+        super().__init__()
+        self.restoration = restoration
+
+    def forward(self, input: Tensor, scene: Tensor) -> Tensor:
+        unit = input.permute(0, 3, 1, 2).float() / 255.0
+        restored = self.restoration(unit, scene)
+        levels: Tensor = (restored * 255.0).round().to(torch.uint8)
+        return levels.permute(0, 2, 3, 1)
+
+
+class PlainRestoration(nn.Module):
+    """For converters that want no arithmetic on sizes: one input, sizes that are multiples.
+
+    peak: 1 for a tensor output in [0, 1], 255 for an image output.
+    """
+
+    def __init__(self, restoration: Restoration, peak: float = 1.0) -> None:
+        super().__init__()
+        self.restoration = restoration
+        self.peak = peak
+
+    def forward(self, input: Tensor) -> Tensor:
+        restored: Tensor = self.restoration.restore(input, measure_scene(input))
+        return restored if self.peak == 1.0 else restored * self.peak
 
 
 def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

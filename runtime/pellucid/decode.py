@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .complaints import jpeg_complaints
 from .errors import PhotoError
 from .exif import set_upright, upright
 from .formats import read_header
-from .header import BLOCK_NAMES, EXIF, ICC, XMP, Header
+from .header import BLOCK_NAMES, EXIF, ICC, RESOLUTION, XMP, Header
 
 Array = NDArray[Any]
 
@@ -33,8 +34,10 @@ def decode(data: bytes) -> tuple[Array, dict[int, bytes], str, tuple[str, ...]]:
     if header.blank[1]:
         buffer = buffer.copy()
         buffer[header.blank[0] : header.blank[1]] = 0
+    complaints: list[str] = []
+    listening = jpeg_complaints() if header.format == "jpeg" else nullcontext(complaints)
     try:
-        with _quiet_opencv():
+        with _quiet_opencv(), listening as complaints:
             stored, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise PhotoError(f"the {header.format.upper()} cannot be decoded ({error.err})") from error
@@ -49,6 +52,8 @@ def decode(data: bytes) -> tuple[Array, dict[int, bytes], str, tuple[str, ...]]:
     if header.metadata is not None:
         own_exif = {EXIF: metadata[EXIF]} if EXIF in metadata else {}
         metadata = own_exif | header.metadata
+    if header.resolution:
+        metadata[RESOLUTION] = header.resolution
     if XMP in metadata:
         metadata[XMP] = metadata[XMP].rstrip(b"\0")
     if EXIF in metadata:
@@ -58,7 +63,10 @@ def decode(data: bytes) -> tuple[Array, dict[int, bytes], str, tuple[str, ...]]:
         pixels = np.ascontiguousarray(upright(pixels, header.orientation))
         if EXIF in metadata:
             metadata[EXIF] = set_upright(metadata[EXIF])
-    notes = header.notes + _drop_bad_profile(metadata, grey=pixels.ndim == 2)
+    damage = (
+        (f"its picture data are damaged, look it over ({complaints[0]})",) if complaints else ()
+    )
+    notes = header.notes + damage + _drop_bad_profile(metadata, grey=pixels.ndim == 2)
     return pixels, metadata, _SUFFIX_OF_FORMAT.get(header.format, f".{header.format}"), notes
 
 

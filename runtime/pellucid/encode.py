@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import jpeg, tiff
+from . import jpeg, png, tiff
 from .errors import PhotoError
 from .exif import read_orientation, upright
-from .header import BLOCK_NAMES, EXIF, ICC, IRB, XMP
+from .header import BLOCK_NAMES, EXIF, ICC, IRB, RESOLUTION, XMP
 
 Array = NDArray[Any]
 
@@ -28,12 +28,12 @@ class Format:
 
 
 _PHOTO = frozenset({EXIF, XMP, ICC})
-_JPEG = Format(False, (np.uint8,), _PHOTO | {IRB}, cv2.IMWRITE_JPEG_QUALITY)
-_TIFF = Format(True, (np.uint8, np.uint16, np.float32), frozenset({XMP, ICC, IRB}))
+_JPEG = Format(False, (np.uint8,), _PHOTO | {IRB, RESOLUTION}, cv2.IMWRITE_JPEG_QUALITY)
+_TIFF = Format(True, (np.uint8, np.uint16, np.float32), frozenset({XMP, ICC, IRB, RESOLUTION}))
 _FORMATS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".png": Format(True, (np.uint8, np.uint16), _PHOTO),
+    ".png": Format(True, (np.uint8, np.uint16), _PHOTO | {RESOLUTION}),
     ".webp": Format(True, (np.uint8,), _PHOTO, cv2.IMWRITE_WEBP_QUALITY),
     ".tif": _TIFF,
     ".tiff": _TIFF,
@@ -87,7 +87,9 @@ def encode(
         if kind is _TIFF:
             plain = _imencode(suffix, image, {}, flags).tobytes()
             return tiff.with_metadata(plain, kept, orientation, straight_alpha=alpha)
-        return _imencode(suffix, image, kept, flags).data
+        resolution = kept.pop(RESOLUTION, b"")
+        data = _imencode(suffix, image, kept, flags)
+        return png.with_resolution(data.tobytes(), resolution) if resolution else data.data
 
 
 def _imencode(

@@ -13,8 +13,15 @@ EXIF = cv2.IMAGE_METADATA_EXIF  # starts with its TIFF header, II*\0 or MM\0*
 XMP = cv2.IMAGE_METADATA_XMP  # the XML text alone
 ICC = cv2.IMAGE_METADATA_ICCP
 IRB = 100  # Photoshop image resources, where IPTC captions live
+RESOLUTION = 101  # `Resolution.to_block`
 
-BLOCK_NAMES = {EXIF: "EXIF", XMP: "XMP", ICC: "ICC profile", IRB: "IPTC caption block"}
+BLOCK_NAMES = {
+    EXIF: "EXIF",
+    XMP: "XMP",
+    ICC: "ICC profile",
+    IRB: "IPTC caption block",
+    RESOLUTION: "resolution (dpi)",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Header:
     notes: what of it does not travel on.
     metadata: blocks found here, in place of those OpenCV finds; None where OpenCV reads them well.
     orientation: 1..8, a turn stored outside EXIF that the decoder leaves to its caller.
+    resolution: block of dots per inch; empty if none is told.
     blank: bytes [start, stop) to be zeroed before decoding.
     """
 
@@ -39,3 +47,4 @@ class Header:
     metadata: dict[int, bytes] | None = None
     orientation: int = 1
     blank: tuple[int, int] = (0, 0)
+    resolution: bytes = b""

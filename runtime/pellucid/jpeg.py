@@ -9,11 +9,13 @@ import re
 import struct
 
 from .errors import PhotoError
-from .header import BLOCK_NAMES, EXIF, ICC, IRB, XMP, Header
+from .header import BLOCK_NAMES, EXIF, ICC, IRB, RESOLUTION, XMP, Header
+from .resolution import Resolution, from_jfif
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # frame headers
 _BARE = frozenset([0x01, *range(0xD0, 0xD9)])  # markers without a length
-_APP1, _APP2, _APP13 = 0xE1, 0xE2, 0xED
+_APP0, _APP1, _APP2, _APP13 = 0xE0, 0xE1, 0xE2, 0xED
+_JFIF_NAME = b"JFIF\0"
 _EXIF_NAME = b"Exif\0\0"
 _XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE_NAME = b"http://ns.adobe.com/xmp/extension/\0"
@@ -30,7 +32,7 @@ def read_jpeg(data: bytes) -> Header:
     blocks: dict[int, bytes] = {}
     profile: dict[int, bytes] = {}  # number of the piece -> piece
     gain_map = more_pictures = more_xmp = False
-    marker = 0
+    marker, resolution = 0, b""
     while marker != 0xDA:  # start of scan
         while data[position] == 0xFF and data[position + 1] == 0xFF:
             position += 1  # fill bytes
@@ -45,6 +47,8 @@ def read_jpeg(data: bytes) -> Header:
         position += 2 + length
         if marker in _SOF:
             height, width, components = struct.unpack_from(">HHB", body, 1)
+        elif marker == _APP0 and body.startswith(_JFIF_NAME):
+            resolution = from_jfif(body)
         elif marker == _APP1 and body.startswith(_EXIF_NAME):
             blocks.setdefault(EXIF, body[len(_EXIF_NAME) :])
         elif marker == _APP1 and body.startswith(_XMP_NAME):
@@ -74,7 +78,17 @@ def read_jpeg(data: bytes) -> Header:
     # The end marker may be followed by other things (motion photos), but must come.
     complete = data.find(b"\xff\xd9", position) > 0
     refusal = "CMYK is for print; save it as an RGB picture first" if components == 4 else ""
-    return Header("jpeg", width, height, 1, complete, refusal, tuple(notes), metadata=blocks)
+    return Header(
+        "jpeg",
+        width,
+        height,
+        1,
+        complete,
+        refusal,
+        tuple(notes),
+        metadata=blocks,
+        resolution=resolution,
+    )
 
 
 def with_metadata(jpeg: bytes, metadata: dict[int, bytes]) -> bytes:
@@ -94,8 +108,15 @@ def with_metadata(jpeg: bytes, metadata: dict[int, bytes]) -> bytes:
     for piece in _pieces(metadata.get(IRB, b""), _ROOM - len(_IRB_NAME)):
         segments.append(_segment(_APP13, _IRB_NAME + piece))
     start = 2
-    if jpeg[3] == 0xE0:  # JFIF comes first
+    if jpeg[3] == _APP0:  # JFIF comes first
         start += 2 + struct.unpack_from(">H", jpeg, 4)[0]
+        density = (
+            Resolution.from_block(metadata[RESOLUTION]).to_jfif()
+            if RESOLUTION in metadata
+            else None
+        )
+        if density is not None:
+            jpeg = jpeg[:13] + density + jpeg[18:]
     return b"".join([jpeg[:start], *segments, jpeg[start:]])
 
 

@@ -23,6 +23,20 @@ def luma(rgb: NDArray[np.floating]) -> Image:
     return np.asarray((16.0 + np.asarray(rgb, np.float64) @ weights) / 255.0)
 
 
+def match_mean(restored: NDArray[np.floating], clean: NDArray[np.floating]) -> Image:
+    """`restored` times one factor so that its mean grey is that of `clean`, clipped to [0, 1].
+
+    The GT-mean protocol of low-light papers (KinD, Zhang et al., 2019): exposure is given away by
+    the clean picture, so its figures stand beside the plain ones and never replace them.
+    Grey is full-range BT.601, as the published scripts take it. A black picture stays black.
+    """
+    _same_shape(restored, clean)
+    weights = np.array([0.299, 0.587, 0.114])
+    values = np.asarray(restored, np.float64)
+    was, wanted = float(np.mean(values @ weights)), float(np.mean(np.asarray(clean) @ weights))
+    return np.clip(values * (wanted / was), 0.0, 1.0) if was > 0.0 else values
+
+
 def psnr(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """10·log10(1 / MSE) over all values, dB; infinite for equal pictures."""
     _same_shape(a, b)

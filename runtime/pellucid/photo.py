@@ -1,4 +1,4 @@
-"""Photos in and out, with nothing lost: EXIF, ICC profile, XMP, orientation, alpha, 16 bits.
+"""Photos in and out, with nothing lost: EXIF, ICC, XMP, dpi, orientation, alpha, 16 bits.
 
 Pixels stay as they are stored: they are not turned by the EXIF orientation, whose tag travels on
 unchanged, so the result shows upright wherever the input did. (TIFF and AVIF keep their turn
@@ -29,7 +29,7 @@ from .header import EXIF
 class Photo:
     """pixels: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 or float32, sRGB-coded.
 
-    metadata: raw EXIF, XMP, ICC and IPTC blocks by their number in `header`.
+    metadata: raw EXIF, XMP, ICC, IPTC and resolution blocks by their number in `header`.
     suffix: of the format it was read from. notes: what could not travel on, for the user to know.
     """
 

@@ -4,15 +4,17 @@ import struct
 import zlib
 
 from .header import Header
+from .resolution import Resolution, from_phys
 
 _GREY = 0  # colour type
+_AFTER_HEADER = 33  # where the chunks behind IHDR start
 
 
 def read_png(data: bytes) -> Header:
     """Header of a PNG. struct.error if it ends before its size is told."""
     width, height, _, colour = struct.unpack_from(">IIBB", data, 16)
     view, position = memoryview(data), 8
-    frames, ended, refusal, notes = 1, False, "", []
+    frames, ended, refusal, notes, resolution = 1, False, "", [], b""
     while position + 12 <= len(data) and not ended:
         length, kind = struct.unpack_from(">I4s", data, position)
         stop = position + 12 + length
@@ -24,9 +26,21 @@ def read_png(data: bytes) -> Header:
             refusal = f"the PNG is damaged: wrong checksum in its {kind.decode('latin-1')} chunk"
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, position + 8)
+        if kind == b"pHYs":
+            resolution = from_phys(data[position + 8 : stop - 4])
         if kind == b"tRNS" and colour == _GREY:
             notes.append("its one transparent grey is not kept: the result is opaque")
         if kind == b"cICP":
             notes.append("its colour tag (cICP) is not kept: HDR colours look different")
         ended, position = kind == b"IEND", stop
-    return Header("png", width, height, frames, ended, refusal, tuple(notes))
+    return Header("png", width, height, frames, ended, refusal, tuple(notes), resolution=resolution)
+
+
+def with_resolution(png: bytes, block: bytes) -> bytes:
+    """An encoder's PNG with a pHYs chunk in it."""
+    body = Resolution.from_block(block).to_phys()
+    if body is None:
+        return png
+    chunk = b"pHYs" + body
+    chunk = struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return b"".join([png[:_AFTER_HEADER], chunk, memoryview(png)[_AFTER_HEADER:]])

@@ -9,6 +9,7 @@ picture is measured once and the same numbers go into every tile:
   their 4x4 neighbourhood. Streaks, flakes, grain and blur can be told apart by them.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -26,7 +27,7 @@ TEXTURE_KNOTS = (0.0, 0.004, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 # Peaks over and under; 3 scales of luma details; 2 scales of colour details; 3 directions each.
 TEXTURE_SIGNALS = 2 + 3 * 3 + 2 * 3
 BAND = 8  # rows, and columns, of a cell of the coarsest scale, px
-ENOUGH_PIXELS = 2**19  # larger pictures are sampled in bands of rows
+ENOUGH_PIXELS = 2**17  # larger pictures are sampled in bands of rows
 # Texture of 8-bit pictures is a whole number of 1/STEPS, so that counting is exact.
 STEPS = 24480
 
@@ -43,27 +44,27 @@ def measure_scene(pixels: NDArray[Any]) -> Floats:
     return np.concatenate([measure_light(pixels), measure_texture(pixels)])
 
 
-def thumbnail(pixels: NDArray[Any]) -> Floats:
-    """Area-averaged copy in [0, 1] with long side at most THUMBNAIL_SIDE, (h, w, 3)."""
+def shrink(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Area-averaged copy with long side at most THUMBNAIL_SIDE, in the picture's own type."""
     height, width = pixels.shape[:2]
     scale = THUMBNAIL_SIDE / max(height, width)
-    small = pixels
-    if scale < 1.0:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = np.asarray(cv2.resize(np.asarray(pixels), size, interpolation=cv2.INTER_AREA))
-    return _unit(small)
+    if scale >= 1.0:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(np.asarray(pixels), size, interpolation=cv2.INTER_AREA))
+
+
+def thumbnail(pixels: NDArray[Any]) -> Floats:
+    """`shrink` in [0, 1], (h, w, 3)."""
+    return _unit(shrink(pixels))
 
 
 def measure_light(pixels: NDArray[Any]) -> Floats:
     """(H, W, 3) -> (LIGHT_SIGNALS * len(KNOTS),)."""
     small = thumbnail(pixels)
-    signals = np.concatenate([small, small.min(axis=2, keepdims=True)], axis=2)  # (h, w, 4)
-    hats = np.eye(len(KNOTS))
-    code = [
-        [np.interp(signals[..., s], KNOTS, hat).mean() for hat in hats]
-        for s in range(LIGHT_SIGNALS)
-    ]  # (4, knots)
-    return np.asarray(code, dtype=np.float32).ravel()
+    red, green, blue = small[..., 0], small[..., 1], small[..., 2]
+    signals = (red, green, blue, np.minimum(np.minimum(red, green), blue))
+    return np.concatenate([_soft_histogram(signal, KNOTS) for signal in signals])
 
 
 def measure_texture(pixels: NDArray[Any]) -> Floats:
@@ -80,7 +81,7 @@ def measure_texture(pixels: NDArray[Any]) -> Floats:
         if scale < 2:
             colour, details = haar(colour)
             signals += details
-    return np.concatenate([_soft_histogram(signal) for signal in signals])
+    return np.concatenate([_soft_histogram(np.abs(signal), TEXTURE_KNOTS) for signal in signals])
 
 
 def haar(x: Floats) -> tuple[Floats, list[Floats]]:
@@ -115,14 +116,20 @@ def _whole_bands(pixels: NDArray[Any]) -> NDArray[Any]:
     return banded.reshape(-1, columns, 3)
 
 
-def _soft_histogram(signal: Floats) -> Floats:
-    """Mean of every hat on TEXTURE_KNOTS over |signal|, (knots,).
+def _soft_histogram(signal: Floats, knots: tuple[float, ...]) -> Floats:
+    """Mean of every hat on `knots` over a signal >= 0, (len(knots),).
 
-    Values are counted in whole steps first: one pass over the picture instead of one per hat.
+    Values are counted in whole steps first: one pass over the picture instead of one per hat, which
+    video could not wait for.
     """
-    last = round(TEXTURE_KNOTS[-1] * STEPS) + 1
-    steps = np.minimum(np.rint(np.abs(signal) * np.float32(STEPS)), last).astype(np.int64)
-    counts = np.bincount(steps.ravel(), minlength=last + 1)
-    levels = np.arange(last + 1) / STEPS
-    hats = [np.interp(levels, TEXTURE_KNOTS, hat) for hat in np.eye(len(TEXTURE_KNOTS))]
-    return np.asarray(np.stack(hats) @ counts / counts.sum(), dtype=np.float32)
+    hats = _hats(knots)  # (knots, levels)
+    steps = np.rint(signal * np.float32(STEPS)).astype(np.intp)
+    counts = np.bincount(np.minimum(steps, hats.shape[1] - 1).ravel(), minlength=hats.shape[1])
+    return np.asarray(hats @ counts / counts.sum(), dtype=np.float32)
+
+
+@lru_cache
+def _hats(knots: tuple[float, ...]) -> NDArray[np.float64]:
+    """What one count at every level from 0 to the last knot adds to each knot, (knots, levels)."""
+    levels = np.arange(round(knots[-1] * STEPS) + 1) / STEPS
+    return np.stack([np.interp(levels, knots, hat) for hat in np.eye(len(knots))])

@@ -4,12 +4,15 @@ OpenCV reads and writes TIFF pixels but no metadata. It turns pixels upright by 
 """
 
 import struct
+from fractions import Fraction
 from typing import Any
 
-from .header import ICC, IRB, XMP, Header
+from .header import ICC, IRB, RESOLUTION, XMP, Header
+from .resolution import INCH, Resolution
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 258, 262, 274
 _SAMPLES, _EXTRA_SAMPLES, _EXIF_DIRECTORY, _DNG = 277, 338, 34665, 50706
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _BLOCK_TAGS = {XMP: 700, IRB: 34377, ICC: 34675}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1}  # bytes of a value, by type
 _ASSOCIATED, _STRAIGHT = 1, 2  # alpha
@@ -52,6 +55,7 @@ def read_tiff(data: bytes) -> Header:
         notes=("its EXIF is not kept (TIFF)",) if _EXIF_DIRECTORY in at else (),
         metadata=blocks,
         # OpenCV would multiply 8-bit colours by straight alpha; told nothing, it leaves them alone.
+        resolution=_resolution(data, order, at),
         blank=(at[_EXTRA_SAMPLES] + 8, at[_EXTRA_SAMPLES] + 10) if extra == _STRAIGHT else (0, 0),
     )
 
@@ -72,6 +76,13 @@ def with_metadata(
                 place = block.ljust(4, b"\0")
             entries[tag] = struct.pack(order + "HHI", tag, 7, len(block)) + place
             tail += block + b"\0" * (len(block) % 2)
+    if RESOLUTION in metadata:
+        told = Resolution.from_block(metadata[RESOLUTION])
+        for tag, value in ((_X_RESOLUTION, told.x), (_Y_RESOLUTION, told.y)):
+            entries[tag] = struct.pack(order + "HHII", tag, 5, 1, len(tiff) + len(tail))
+            tail += struct.pack(order + "II", value.numerator, value.denominator)
+        unit = struct.pack(order + "HHIHH", _RESOLUTION_UNIT, 3, 1, told.unit, 0)
+        entries[_RESOLUTION_UNIT] = unit
     if orientation != 1:
         entries[_ORIENTATION] = struct.pack(order + "HHIHH", _ORIENTATION, 3, 1, orientation, 0)
     if straight_alpha:
@@ -99,6 +110,23 @@ def _number(data: bytes, order: str, at: int) -> int:
     (kind,) = struct.unpack_from(order + "H", data, at + 2)
     code: Any = {1: "B", 3: "H", 4: "I"}.get(kind, "H")
     return int(struct.unpack_from(order + code, data, at + 8)[0])
+
+
+def _resolution(data: bytes, order: str, at: dict[int, int]) -> bytes:
+    """Block of the resolution tags; empty if they are missing or tell nothing."""
+    values = []
+    for tag in (_X_RESOLUTION, _Y_RESOLUTION):
+        if tag not in at:
+            return b""
+        (place,) = struct.unpack_from(order + "I", data, at[tag] + 8)
+        if place + 8 > len(data):
+            return b""
+        over, under = struct.unpack_from(order + "II", data, place)
+        if under == 0:
+            return b""
+        values.append(Fraction(over, under))
+    unit = _number(data, order, at[_RESOLUTION_UNIT]) if _RESOLUTION_UNIT in at else INCH
+    return Resolution(values[0], values[1], unit).to_block() if unit in (1, 2, 3) else b""
 
 
 def _block(data: bytes, order: str, at: int) -> bytes:

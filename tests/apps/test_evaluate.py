@@ -1,16 +1,25 @@
 """`pellucid eval` on sets whose figures are known in closed form; the demo; the sheets."""
 
 import csv
+import importlib.util
 import json
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import cv2
+import html5lib
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pellucid import PellucidError, Photo, Restorer, read_photo
 from pellucid_apps import demo
+from pellucid_apps.cli import app
 from pellucid_apps.compare import before_after, displayable
-from pellucid_apps.evaluate import check_writable, measure, write_reports
+from pellucid_apps.evaluate import Protocol, equalise_channels, measure
+from pellucid_apps.evaluate_models import Subject, open_model, parse_steps
+from pellucid_apps.evaluate_perceptual import open_st_lpips, st_lpips
+from pellucid_apps.evaluate_report import check_writable, write_reports
 
 
 @pytest.fixture
@@ -30,7 +39,7 @@ def sets(tmp_path: Path) -> Path:
 def test_identity_has_the_closed_form_figures(
     sets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = measure(sets, None, 25.0, clean=False, keep_pictures=False)
+    report = measure(sets)
     grey, noisy = report.sets
     assert grey.name == "grey-dev" and noisy.name == "noisy-dev s25"
     expected = -20 * np.log10((128 - 102) / 255)
@@ -41,22 +50,145 @@ def test_identity_has_the_closed_form_figures(
 
 
 def test_clean_in_measures_harm(sets: Path) -> None:
-    report = measure(sets, None, 25.0, clean=True, keep_pictures=False)
+    report = measure(sets, protocol=Protocol(clean=True))
     assert [s.means["psnr_out"] for s in report.sets] == [100.0, 100.0]
     assert all(s.name.endswith("(clean in)") for s in report.sets)
 
 
 def test_reports_agree_with_each_other(sets: Path, model_file: Path, tmp_path: Path) -> None:
-    report = measure(sets, Restorer(model_file), 25.0, clean=False, keep_pictures=True)
+    subject = Subject("fake <model>", ((1, None), (2, Restorer(model_file))))
+    report = measure(sets, subject, keep_pictures=True)
     paths = tmp_path / "r.json", tmp_path / "r.csv", tmp_path / "r.html"
     write_reports(report, *paths)
     told = json.loads(paths[0].read_text())
     rows = list(csv.DictReader(paths[1].read_text().splitlines()))
-    assert [r["name"] for r in rows] == ["x", "y"]
+    assert [(r["name"], r["steps"]) for r in rows] == [(n, s) for n in "xy" for s in "12"]
     for told_set, row in zip(told["sets"], rows, strict=True):
         assert float(row["psnr_out"]) == pytest.approx(told_set["means"]["psnr_out"])
     page = paths[2].read_text()
-    assert page.count('class="pair"') == 2 and "http" not in page.replace("http-equiv", "")
+    assert page.count('class="pair"') == 2, "one slider a picture, of the last number of steps"
+    assert f"output {report.scores[1].psnr_out:.2f} dB" in page
+    assert "http" not in page, "nothing is fetched"
+
+
+def test_the_page_is_valid_html_that_a_keyboard_can_use(sets: Path, tmp_path: Path) -> None:
+    report = measure(sets, Subject('a "model" & <more>', ((1, None),)), keep_pictures=True)
+    write_reports(report, None, None, tmp_path / "r.html")
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(
+        (tmp_path / "r.html").read_text()
+    )
+    sliders = tree.findall(".//figure/div/input")
+    assert [(s.get("type"), s.get("aria-label")) for s in sliders] == [
+        ("range", "grey-dev / x: share of the input"),
+        ("range", "noisy-dev s25 / y: share of the input"),
+    ]
+    assert tree.findtext(".//h1") == 'a "model" & <more>'
+    columns = len(tree.findall(".//thead/tr/th"))
+    assert [len(line) for line in tree.findall(".//tbody/tr")] == [columns, columns]
+
+
+def low_light(folder: Path, input_scale: float) -> Path:
+    """A low-light set whose input is its target, darkened."""
+    clean = np.repeat(np.linspace(0, 1, 32 * 48).reshape(32, 48, 1), 3, axis=2)
+    for part, scale in (("input", input_scale), ("target", 1.0)):
+        (folder / part).mkdir(parents=True)
+        codes = np.rint(clean * scale * 65535).astype(np.uint16)
+        Photo(codes, {}).save(folder / part / "x.png")
+    (folder / "set.json").write_text('{"task": "lowlight", "protocol": "PSNR on RGB"}')
+    return folder
+
+
+def test_gt_mean_stands_beside_low_light_only(
+    sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    means = measure(low_light(tmp_path / "lol", 0.5)).sets[0].means
+    assert means["psnr_in"] < 15, "the plain figure stays what it is"
+    assert means["psnr_gt_mean_in"] > 48, "only rounding is left of a pure exposure"
+    told = capsys.readouterr().out
+    assert f"{means['psnr_in']:.2f}->" in told and f"{means['psnr_gt_mean_in']:.2f}->" in told
+    assert "GT-mean dB" in told
+    assert "psnr_gt_mean_out" not in measure(sets / "grey").sets[0].means
+    assert "GT-mean" not in capsys.readouterr().out
+
+
+def test_published_deviations_are_switches(sets: Path, tmp_path: Path) -> None:
+    dark = low_light(tmp_path / "lol", 0.25)
+    plain, equalised = (measure(dark, protocol=Protocol(equalise=e)).sets[0] for e in (False, True))
+    assert (plain.name, equalised.name) == ("lol-dev", "lol-dev (equalised)")
+    assert equalised.means["psnr_in"] > plain.means["psnr_in"] + 3
+    assert measure(sets / "grey", protocol=Protocol(equalise=True)).sets[0].name == "grey-dev"
+    assert plain.headline == "rgb"
+    assert measure(dark, protocol=Protocol(luma=True)).sets[0].headline == "y"
+
+
+def test_equalised_channels_use_the_whole_range() -> None:
+    flat = equalise_channels(np.linspace(0.1, 0.2, 60).reshape(4, 5, 3))
+    assert flat.shape == (4, 5, 3)
+    assert np.allclose(flat.min(axis=(0, 1)), 0) and np.allclose(flat.max(axis=(0, 1)), 1)
+
+
+def test_steps_and_their_mistakes(model_file: Path) -> None:
+    assert parse_steps("1,2,5") == (1, 2, 5)
+    for wrong in ("", "0", "1,1", "two", "1,"):
+        with pytest.raises(PellucidError, match="each once"):
+            parse_steps(wrong)
+    assert [steps for steps, _ in open_model("tiny", [1, 3], 1).runs] == [1, 3]
+    assert open_model("identity", [1, 2], 1).runs == ((0, None),)
+    with pytest.raises(PellucidError, match="leave --steps away"):
+        open_model(str(model_file), [1, 2], 1)
+    with pytest.raises(PellucidError, match="teacher's folder"):
+        open_model("tiny", [1], 1, start_noise=0.1)
+
+
+def test_a_missing_perceptual_package_is_told_and_nothing_else_lost(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "stlpips_pytorch" else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    options = ["--data", str(sets / "grey"), "--model", "identity"]
+    told = CliRunner().invoke(app, ["eval", *options, "--html", str(tmp_path / "r.html")])
+    assert told.exit_code == 0 and "pip install 'pellucid[perceptual]'" in told.output
+    assert '<th scope="col">ST-LPIPS' not in (tmp_path / "r.html").read_text()
+    told = CliRunner().invoke(app, ["eval", *options, "--no-perceptual"])
+    assert "pip install" not in told.output
+
+
+def test_st_lpips_by_hand_made_weights() -> None:
+    """A first layer that passes the red channel on, no others: its distance can be worked out."""
+    torch = pytest.importorskip("torch")
+    shapes = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
+    names = ["slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13"]
+    state = {"scaling_layer.shift": torch.zeros(1, 3, 1, 1)}
+    state["scaling_layer.scale"] = torch.ones(1, 3, 1, 1)
+    for index, (name, (outputs, inputs, side)) in enumerate(zip(names, shapes, strict=True)):
+        state[f"net.{name}.weight"] = torch.zeros(outputs, inputs, side, side)
+        state[f"net.{name}.bias"] = torch.zeros(outputs)
+        state[f"lin{index}.model.1.weight"] = torch.full((1, outputs, 1, 1), 2.0)
+    state["net.slice1.0.bias"][0] = 3.0  # feature (3, 0, ..) or, where red is 1, (3, 4, 0, ..)
+    state["net.slice1.0.weight"][1, 0, 5, 5] = 4.0
+    grey, red = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    red[:, 0] = 1.0
+    # Away from the padded border: (1, 0) against (3/5, 4/5), squared 0.16 + 0.64, times w = 2.
+    assert st_lpips(state, grey, grey) == 0.0
+    assert 0.8 * 1.6 < st_lpips(state, grey, red) <= 1.6
+
+
+def test_st_lpips_forgives_a_shift_more_than_noise() -> None:
+    distance = open_st_lpips()
+    if distance is None:
+        pytest.skip("pip install 'pellucid[perceptual]'")
+    rng = np.random.default_rng(0)
+    wide = cv2.GaussianBlur(rng.random((48, 50, 3)), (0, 0), 2.0)
+    picture = (wide - wide.min()) / np.ptp(wide)
+    noisy = np.clip(picture + 0.1 * rng.standard_normal(picture.shape), 0, 1)
+    assert distance(picture, picture) == 0.0
+    assert distance(picture[:, 1:], picture[:, :-1]) < 0.5 * distance(picture, noisy)
+    with pytest.raises(ValueError, match="at least 24"):
+        distance(picture[:20], picture[:20])
 
 
 def test_demo_restores_every_bundled_sample(

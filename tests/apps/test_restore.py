@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from pellucid import Photo, Restorer, read_photo
+from pellucid_apps.cli import app
 from pellucid_apps.restore import Job, Options, plan_jobs, run_jobs
 
 
@@ -48,6 +51,35 @@ def test_folder_in_folder_out(photos: Path, model_file: Path, tmp_path: Path) ->
     assert files(tmp_path / "out") == ["a.png", "b.jpg"]
     expected = Restorer(model_file)(photos / "a.png").pixels
     assert np.array_equal(read_photo(tmp_path / "out" / "a.png").pixels, expected)
+
+
+def test_earlier_results_inside_the_input_are_no_input(photos: Path) -> None:
+    out = photos / "out"
+    for job in plan_jobs([str(photos)], out, True):
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        job.target.write_bytes(job.source.read_bytes())
+    again = plan_jobs([str(photos)], out, True)
+    places = [job.source.relative_to(photos).as_posix() for job in again]
+    assert places == ["a.png", "b.jpg", "trip/c.png"]
+    assert len(plan_jobs([str(out)], out, True)) == 3, "named itself, it is input"
+
+
+def test_photos_of_other_kinds_are_named(photos: Path, model_file: Path, tmp_path: Path) -> None:
+    for name in ("1.HEIC", "2.heic", "3.heic", "4.heic", "x.gif", "trip/r.NEF", "notes.txt"):
+        (photos / name).write_bytes(b"?")
+    options = ["-o", str(tmp_path / "out"), "-m", str(model_file), "--overwrite"]
+    done = CliRunner().invoke(app, ["restore", str(photos), *options])
+    assert done.exit_code == 0, done.output
+    expected = "not read: 1 GIF (x.gif), 4 HEIC (1.HEIC, 2.heic, 3.heic, ...); export them"
+    assert expected in done.output and "NEF" not in done.output
+    told = json.loads(
+        CliRunner().invoke(app, ["restore", str(photos), *options, "-r", "--json"]).stdout
+    )
+    assert len(told["unread"]) == 6 and str(photos / "trip" / "r.NEF") in told["unread"]
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "p.heic").write_bytes(b"?")
+    with pytest.raises(typer.BadParameter, match=r"1 HEIC \(p.heic\)"):
+        plan_jobs([str(tmp_path / "phone")], tmp_path / "out", False)
 
 
 def test_recursive_mirrors_the_tree_and_compare_adds_sheets(

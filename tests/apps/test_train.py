@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pellucid import Photo
 from pellucid_apps.cli import app
-from pellucid_apps.evaluate import open_model
+from pellucid_apps.evaluate_models import open_model
 from pellucid_student.weights import load_student
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.weights import load_teacher
@@ -65,8 +65,10 @@ def test_teacher_is_trained_kept_and_runs(data: Path, recipe: str) -> None:
     average, _ = averaged_weights(data / "run")
     head = average["head.weight"].bfloat16().float()
     assert torch.equal(model.state_dict()["head.weight"], head)
-    name, restore = open_model(str(data / "run"), 3, None)
-    assert restore is not None and "3 steps" in name
+    subject = open_model(str(data / "run"), [3, 1], None, start_noise=1.0)
+    assert "start noise 1" in subject.label and [steps for steps, _ in subject.runs] == [3, 1]
+    restore = subject.runs[0][1]
+    assert restore is not None
     assert restore(np.full((21, 33, 3), 0.5, np.float32)).shape == (21, 33, 3)
 
 

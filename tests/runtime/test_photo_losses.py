@@ -1,6 +1,7 @@
 """What photo files carry besides pixels, against files made by an independent writer (Pillow)."""
 
 import io
+import os
 import struct
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from pellucid import Photo, PhotoError, read_photo
+from pellucid.complaints import jpeg_complaints
+from pellucid.encode import losses
 from pellucid.exif import read_orientation, upright, without_thumbnail
-from pellucid.header import EXIF, ICC, IRB, XMP
+from pellucid.header import EXIF, ICC, IRB, RESOLUTION, XMP
 
 BASE = np.dstack(np.broadcast_arrays(*np.ogrid[0:128:2, 0:192:2], np.uint8(90))).astype(np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -28,6 +31,63 @@ def segment(marker: int, body: bytes) -> bytes:
 def jpeg_with(*segments: bytes) -> bytes:
     plain = made(Image.fromarray(BASE), "JPEG")
     return plain[:2] + b"".join(segments) + plain[2:]
+
+
+@pytest.mark.parametrize("dpi", [(300, 300), (72, 96)])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_dots_per_inch_travel(source: str, suffix: str, dpi: tuple[int, int]) -> None:
+    photo = read_photo(made(Image.fromarray(BASE), source, dpi=dpi))
+    told = Image.open(io.BytesIO(photo.encode(suffix))).info["dpi"]
+    assert np.allclose(np.array(told, float), dpi, atol=0.02)  # PNG counts whole pixels a metre
+
+
+def test_pixels_that_are_not_square_stay_so() -> None:
+    jpeg = bytearray(made(Image.fromarray(BASE), "JPEG"))
+    jpeg[13:18] = b"\0\0\x0a\0\x0b"
+    photo = read_photo(bytes(jpeg))
+    assert Image.open(io.BytesIO(photo.encode(".jpg"))).info["jfif_density"] == (10, 11)
+    again = read_photo(photo.encode(".png"))
+    assert read_photo(again.encode(".tif")).metadata[RESOLUTION] == photo.metadata[RESOLUTION]
+
+
+@pytest.mark.parametrize("density", [b"\x01\0\0\0\0", b"\x07\0\x48\0\x48", b"\0\0\1\0\1"])
+def test_senseless_or_absent_resolution_is_none(density: bytes) -> None:
+    jpeg = bytearray(made(Image.fromarray(BASE), "JPEG"))
+    jpeg[13:18] = density
+    assert RESOLUTION not in read_photo(bytes(jpeg)).metadata
+
+
+def test_formats_without_resolution_say_so() -> None:
+    photo = read_photo(made(Image.fromarray(BASE), "PNG", dpi=(300, 300)))
+    assert losses(photo.pixels, photo.metadata, ".webp") == (
+        ".webp cannot hold its resolution (dpi)",
+    )
+
+
+def test_damage_inside_a_jpeg_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    noisy = np.random.default_rng(0).integers(0, 255, (200, 300, 3)).astype(np.uint8)
+    data = made(Image.fromarray(noisy), "JPEG", quality=90)
+    middle = len(data) // 2
+    assert read_photo(data).notes == ()
+    for harmed in (
+        data[:middle] + bytes(600) + data[middle + 600 :],  # a lost sector
+        data[:middle] + data[middle + 600 :],  # a lost packet
+    ):
+        photo = read_photo(harmed)
+        assert photo.pixels.shape == noisy.shape
+        assert len(photo.notes) == 1 and "damaged, look it over (Corrupt JPEG" in photo.notes[0]
+    assert capfd.readouterr().err == "", "told once, as a note"
+
+
+def test_what_others_write_to_stderr_meanwhile_is_passed_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with jpeg_complaints() as found:
+        os.write(2, b"Corrupt JPEG data: x\nanother thread\n")
+    os.write(2, b"later\n")
+    assert found == ["Corrupt JPEG data: x"]
+    assert capfd.readouterr().err == "another thread\nlater\n"
 
 
 def test_index_of_further_pictures_is_no_profile() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .mil_values import MLProgramError
+from .mil_proto import MLProgramError
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,10 @@ def cast(x: Tensor, dtype: str) -> Tensor:
 
 
 def reshape(x: Tensor, shape: Tensor) -> Tensor:
-    wanted = [x.shape[i] if size == 0 else size for i, size in enumerate(ints(shape))]
-    return x.reshape(wanted)
+    wanted = ints(shape)
+    if 0 in wanted and len(wanted) != x.ndim:
+        raise ValueError(f"a size of 0 copies the input's, which needs {x.ndim} sizes: {wanted}")
+    return x.reshape([x.shape[i] if size == 0 else size for i, size in enumerate(wanted)])
 
 
 def transpose(x: Tensor, perm: Tensor) -> Tensor:

@@ -5,9 +5,7 @@ lowest bit upwards. Blobs are read by the reader that ships with coremltools.
 """
 
 import math
-import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.errors import PellucidError
+from .mil_proto import MLProgramError as MLProgramError
+from .mil_proto import proto_modules as proto_modules
 
 # Stored type -> type held in torch. Integers narrower than a byte are held in a whole one.
 STORED = {
@@ -45,23 +44,6 @@ BLOB_READERS = {
 }
 
 Value = Tensor | str
-
-
-class MLProgramError(PellucidError):
-    """The package is broken, uses an op that is not known here, or was given wrong inputs."""
-
-
-def proto_modules() -> tuple[ModuleType, ModuleType]:
-    """(Model_pb2, MIL_pb2) of coremltools, imported on first use."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of the torch version, which is not used here
-            from coremltools.proto import MIL_pb2, Model_pb2
-    except ImportError as error:
-        raise MLProgramError(
-            "reading an .mlpackage needs coremltools; install it: pip install 'pellucid[coreml]'"
-        ) from error
-    return Model_pb2, MIL_pb2
 
 
 def type_name(tensor_type: Any) -> str:

@@ -100,8 +100,8 @@ def train(
     and the run ends with it, or with config.steps, whichever comes first.
     Raises ValueError if the checkpoint was written by another recipe.
     """
-    # Momentum of a filter whose ReLU has died decays through the denormal numbers, on which x86 is a
-    # hundred times slower. Worker threads inherit this if it is set before the first of them.
+    # The momentum of a filter whose ReLU has died decays through the denormal numbers, on which x86
+    # is a hundred times slower. Worker threads inherit this if it is set before the first of them.
     torch.set_flush_denormal(True)
     accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
     folder.mkdir(parents=True, exist_ok=True)

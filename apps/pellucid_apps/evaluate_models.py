@@ -1,0 +1,76 @@
+"""What `pellucid eval --model` can mean, and in how many steps each is run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pellucid import PellucidError, Restorer
+
+Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> same
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured. runs: (steps, how to restore), None for the inputs themselves."""
+
+    label: str
+    runs: tuple[tuple[int, Restore | None], ...]
+
+
+IDENTITY = Subject("identity", ((0, None),))
+
+
+def parse_steps(text: str) -> tuple[int, ...]:
+    """ "1,2,3" to (1, 2, 3). Raises PellucidError."""
+    try:
+        steps = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        steps = ()
+    if not steps or min(steps) < 1 or len(set(steps)) < len(steps):
+        raise PellucidError(f"--steps takes numbers from 1, each once, as in 1,2,3; got {text!r}")
+    return steps
+
+
+def open_model(
+    name: str, steps: Sequence[int], threads: int | None, start_noise: float | None = None
+) -> Subject:
+    """`identity`, a teacher's folder, a bundled name or an exported file.
+
+    start_noise: overrides the teacher's own; no other model has one.
+    """
+    is_teacher = bool(list(Path(name).glob("teacher-*.safetensors")))
+    if start_noise is not None and not is_teacher:
+        raise PellucidError(f"--start-noise is for a teacher's folder; {name} is none")
+    if name == "identity":
+        return IDENTITY
+    if is_teacher:
+        return _open_teacher(Path(name), steps, start_noise)
+    restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
+    cards = [restorer.card for restorer in restorers]
+    if len({card.id for card in cards}) < len(cards):
+        raise PellucidError(f"{name}: a file has its steps inside; leave --steps away")
+    label = cards[0].id if len(cards) == 1 else str(name)
+    return Subject(label, tuple((c.steps, r) for c, r in zip(cards, restorers, strict=True)))
+
+
+def _open_teacher(folder: Path, steps: Sequence[int], start_noise: float | None) -> Subject:
+    """A teacher runs in torch, whole pictures, without tiles."""
+    try:
+        from pellucid_teacher.training.watch import restore_whole
+        from pellucid_teacher.weights import load_teacher
+    except ImportError as error:
+        raise PellucidError("a teacher needs torch: pip install 'pellucid[train]'") from error
+    try:
+        model, recipe = load_teacher(folder)
+    except ValueError as error:
+        raise PellucidError(str(error)) from error
+    noise = recipe.start_noise if start_noise is None else start_noise
+
+    def with_steps(count: int) -> Restore:
+        return lambda picture: restore_whole(model, picture, count, start_noise=noise)
+
+    label = f"teacher {folder.name}, start noise {noise:g}"
+    return Subject(label, tuple((count, with_steps(count)) for count in steps))

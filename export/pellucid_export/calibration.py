@@ -1,0 +1,145 @@
+"""Pictures for an export: some that set the integer ranges, some that show what was lost.
+
+Both are cut once and used for every format, so that the formats can be compared.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import PhotoError
+from pellucid.pairs import Image
+from pellucid.photo import SUFFIXES, full_scale, read_photo
+from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.synthesis import Synthesis, TaskMix
+
+from .gates import ExportError
+
+SIDE = 256
+SMALLEST = 32
+# Equal shares: a rare task's range counts as much as a frequent one's.
+MIX = TaskMix(rain=1, lowlight=1, haze=1, snow=1, blur=1, noise=1, clean=1)
+
+Batch = NDArray[np.float32]  # (1, 3, H, W) in [0, 1]
+
+
+@dataclass(frozen=True)
+class JudgedPair:
+    """A degraded picture and its clean partner, (1, 3, H, W) in [0, 1]."""
+
+    task: str
+    degraded: Batch
+    clean: Batch
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """calibration: what ranges are measured on. judged: what the drop is measured on.
+    source: where the calibration pictures come from, for the report."""
+
+    calibration: list[Batch]
+    judged: list[JudgedPair]
+    source: str
+
+
+def synthesised(clean: Path, count: int) -> list[Batch]:
+    """`count` degraded crops of the photos in a folder, all tasks in turn, always the same."""
+    photos = [_codes(path) for path in _pictures(clean)]
+    if not photos:
+        raise ExportError(f"{clean}: no photos to synthesise calibration pictures from")
+    stream = Synthesis(Corpus(clean=photos), SIDE, MIX, hold=1)
+    samples = (stream.sample(seed=0, index=index)[0] for index in range(count))
+    return [_batch(np.clip(degraded, 0.0, 1.0)) for degraded in samples]
+
+
+def from_folder(folder: Path, count: int) -> list[Batch]:
+    """Centre crops of up to `count` pictures of a folder, spread evenly over its names.
+
+    Raises ExportError for a folder that holds an evaluation set: ranges fitted to the pictures that
+    a quality is later measured on would flatter it.
+    """
+    if not folder.is_dir():
+        raise ExportError(f"{folder}: no such folder; --calib takes a folder of typical photos")
+    _refuse_evaluation_sets(folder)
+    found = _pictures(folder)
+    if not found:
+        raise ExportError(
+            f"{folder}: no pictures in it; --calib takes a folder of typical degraded photos "
+            f"({', '.join(SUFFIXES)})"
+        )
+    chosen = [found[i * len(found) // count] for i in range(min(count, len(found)))]
+    if len(found) < count:
+        chosen = found
+    crops = []
+    for path in chosen:
+        try:
+            picture = _unit(path)
+        except PhotoError as error:
+            raise ExportError(f"calibration picture {path}: {error}") from error
+        if min(picture.shape[:2]) < SMALLEST:
+            raise ExportError(
+                f"calibration picture {path}: {picture.shape[1]}x{picture.shape[0]}, "
+                f"expected at least {SMALLEST}x{SMALLEST}"
+            )
+        crops.append(fit(_batch(picture), (SIDE, SIDE)))
+    return crops
+
+
+def sample_pairs(degraded: Path, clean: Path) -> list[JudgedPair]:
+    """The pairs of two folders that share stems; the stem names the task."""
+    partners = {path.stem: path for path in _pictures(clean)}
+    return [
+        JudgedPair(
+            path.stem,
+            fit(_batch(_unit(path)), (SIDE, SIDE)),
+            fit(_batch(_unit(partners[path.stem])), (SIDE, SIDE)),
+        )
+        for path in _pictures(degraded)
+        if path.stem in partners
+    ]
+
+
+def fit(picture: Batch, size: tuple[int, int]) -> Batch:
+    """A centre crop of exactly `size` (H, W); sides that are too short are mirrored first."""
+    short = [max(0, want - have) for want, have in zip(size, picture.shape[2:], strict=True)]
+    if any(short):
+        widths = [(0, 0), (0, 0), *((0, missing) for missing in short)]
+        picture = np.pad(picture, widths, mode="symmetric")
+    top, left = ((have - want) // 2 for want, have in zip(size, picture.shape[2:], strict=True))
+    return np.ascontiguousarray(picture[:, :, top : top + size[0], left : left + size[1]])
+
+
+def _refuse_evaluation_sets(folder: Path) -> None:
+    inside = (path.parent for path in sorted(folder.rglob("set.json")))
+    around = (home for home in folder.resolve().parents if (home / "set.json").is_file())
+    for home in (*inside, *around):
+        if (home / "target").is_dir():
+            raise ExportError(
+                f"{folder}: holds the evaluation set {home.name!r} (set.json beside target/). "
+                "Ranges fitted to it would flatter the figures measured on it; give --calib other "
+                "photos, or leave it out to use the bundled samples"
+            )
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _codes(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of a file."""
+    codes: NDArray[np.uint8] = np.rint(_unit(path) * 255.0).astype(np.uint8)
+    return codes
+
+
+def _unit(path: Path) -> Image:
+    """(H, W, 3) in [0, 1] of a file; grey is repeated, alpha dropped."""
+    pixels = read_photo(path).pixels
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return np.asarray(pixels[..., :3], np.float32) / np.float32(full_scale(pixels.dtype))
+
+
+def _batch(picture: Image) -> Batch:
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)

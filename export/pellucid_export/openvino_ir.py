@@ -1,0 +1,140 @@
+"""OpenVINO IR: float32, float16 weights, int8 by NNCF; 8-bit pictures in and out if asked for."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from .card import KEY
+from .gates import ExportError
+from .onnx_file import Run, Size, from_levels, to_levels
+from .onnx_maker import SUFFIX, OnnxMaker, tail
+from .sensitivity import layer_of
+from .source import Source
+
+if TYPE_CHECKING:
+    import openvino
+
+# Only convolutions gain from int8. Their inputs stay quantised through ReLU by NNCF's own rules.
+QUANTISED_TYPE = "Convolution"
+
+
+class OpenVinoMaker:
+    """Writes openvino/openvino_model.xml and .bin, the names optimum-intel looks for.
+
+    The IR has no `scene` port: OpenVINO has no inputs with defaults. A program that tiles with
+    OpenVINO can run the ONNX file through OpenVINO's own reader and feed `scene` there.
+    """
+
+    def __init__(self, source: Source, onnx_maker: OnnxMaker) -> None:
+        try:
+            import nncf
+            import openvino
+        except ImportError as error:
+            raise ExportError(
+                f"OpenVINO files need {error.name}: pip install 'pellucid[openvino]'"
+            ) from error
+        self._openvino: Any = openvino
+        self._nncf: Any = nncf
+        self._source = source
+        self._onnx = onnx_maker
+        self._converted: dict[Size | None, openvino.Model] = {}
+
+    def place(self, precision: str, size: Size | None) -> Path:
+        name = f"openvino_model{tail(SUFFIX[precision], size, self._source.image_io)}.xml"
+        return Path("openvino") / name
+
+    def make(self, precision: str, size: Size | None, keep: tuple[str, ...], folder: Path) -> Path:
+        if precision == "fp16":
+            _ = self._source.half_restoration  # refuses what float16 cannot hold
+        model = self._float_model(size, folder)
+        if precision == "w8a8":
+            model = self._quantised(model, size, keep)
+        if self._source.image_io:
+            model = self._with_image_ports(model)
+        model.input(0).set_names({"input"})  # tracing may have left a second name
+        model.output(0).set_names({"output"})
+        for key in ("id", "license", "version"):
+            model.set_rt_info(str(self._source.card[key]), ["model_info", key])
+        model.set_rt_info(json.dumps(self._source.card), ["model_info", KEY])
+        path = folder / self.place(precision, size).name
+        self._openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
+        return path
+
+    def runner(self, path: Path, size: Size | None, threads: int) -> Run:
+        # Without the hint, CPUs with AMX compute in bfloat16, 40 dB from float32.
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+        compiled = self._openvino.Core().compile_model(path, "CPU", settings)
+        image_io = self._source.image_io
+
+        def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+            out = compiled([to_levels(image) if image_io else image])[0]
+            return from_levels(out) if image_io else np.array(out, np.float32)
+
+        return run
+
+    def _float_model(self, size: Size | None, folder: Path) -> "openvino.Model":
+        """The traced float32 graph; its constants keep the names of torch's tensors."""
+        if size not in self._converted:
+            path = folder / "float.onnx"
+            onnx.save(self._onnx.traced("fp32", size, image_io=False), path)
+            self._converted[size] = self._openvino.convert_model(path)
+            path.unlink()
+        return self._converted[size].clone()
+
+    def _quantised(
+        self, model: "openvino.Model", size: Size | None, keep: tuple[str, ...]
+    ) -> "openvino.Model":
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+        nncf = self._nncf
+        kept, others = [], set()
+        for op in model.get_ops():
+            if op.get_type_name() != QUANTISED_TYPE:
+                others.add(op.get_type_name())
+            elif layer_of(_weight_name(op)) in keep:
+                kept.append(op.get_friendly_name())
+        ignored = nncf.IgnoredScope(
+            names=kept, types=sorted(others - {"Relu", "Result"}), validate=False
+        )
+        pictures = self._source.calibration(size)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(pictures, lambda picture: {"input": picture}),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(pictures),
+            # Its default range estimator averages over pictures and cuts off the rare bright ones.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+            ),
+            ignored_scope=ignored,
+        )
+
+    def _with_image_ports(self, model: "openvino.Model") -> "openvino.Model":
+        """uint8 NHWC RGB ports; scaling, rounding and layout become part of the graph."""
+        ov, ops = self._openvino, self._openvino.opset13
+        restored = model.output(0).get_node().input_value(0)
+        levels = ops.round(ops.multiply(restored, np.float32(255.0)), "half_to_even")
+        levels.output(0).set_names({"output"})
+        (taken,) = model.get_parameters()
+        model = ov.Model([levels.output(0)], [taken], model.get_friendly_name())
+        steps = ov.preprocess.PrePostProcessor(model)
+        port = steps.input(0)
+        port.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        port.model().set_layout(ov.Layout("NCHW"))
+        port.preprocess().convert_element_type(ov.Type.f32).scale(255.0)
+        port = steps.output(0)
+        port.model().set_layout(ov.Layout("NCHW"))
+        port.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        return steps.build()
+
+
+def _weight_name(op: Any) -> str:
+    """Name of the constant behind a convolution's second input, through conversions."""
+    node = op.input_value(1).get_node()
+    while node.get_type_name() != "Constant" and node.get_input_size():
+        node = node.input_value(0).get_node()
+    return str(node.get_friendly_name())

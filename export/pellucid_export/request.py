@@ -1,0 +1,132 @@
+"""What is to be exported: formats, precisions, sizes and ports, read from what a user typed."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .gates import ExportError
+
+Size = tuple[int, int]  # (height, width)
+
+# w8a8: int8 weights and activations. w8: int8 weights. w6p: weights from a palette of 64 values.
+SUPPORTED = {
+    "onnx": ("fp32", "fp16", "w8a8"),
+    "openvino": ("fp32", "fp16", "w8a8"),
+    "coreml": ("fp32", "fp16", "w8a8", "w8", "w6p"),
+    "darktable": ("fp32", "fp16"),
+}
+PRECISIONS = ("fp32", "fp16", "w8a8", "w8", "w6p")
+INTEGER = frozenset({"w8a8", "w8", "w6p"})
+ALSO_CALLED = {
+    "float": "fp32", "float32": "fp32", "half": "fp16", "float16": "fp16", "int8": "w8a8",
+    "mlpackage": "coreml", "ml": "coreml", "ov": "openvino", "ir": "openvino",
+    "dtmodel": "darktable",
+}  # fmt: skip
+PORTS = ("float", "image")
+LARGEST_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class Request:
+    """sizes: (H, W) of files with fixed sides, None for any size. image_io: 8-bit pictures in and
+    out. max_drop: PSNR in dB that an integer file may lose on any task. threads: for `ms here`."""
+
+    formats: tuple[str, ...]
+    precisions: tuple[str, ...]
+    out: Path
+    sizes: tuple[Size | None, ...] = (None,)
+    image_io: bool = False
+    steps: int = 1
+    max_drop: float = 0.1
+    threads: int = 1
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(format, precision) that can be made, fp32 first within a format."""
+        return [
+            (form, precision)
+            for form in self.formats
+            for precision in PRECISIONS
+            if precision in self.precisions and precision in SUPPORTED[form]
+        ]
+
+    def left_out(self) -> list[str]:
+        """Asked-for combinations that no such file can hold, in words."""
+        return [
+            f"{form} {precision}: not made, {form} comes as {', '.join(SUPPORTED[form])}"
+            for form in self.formats
+            for precision in self.precisions
+            if precision not in SUPPORTED[form]
+        ]
+
+
+def read_formats(text: str) -> tuple[str, ...]:
+    """`onnx,coreml` -> names; `all` names every one. Raises ExportError with a suggestion."""
+    return tuple(SUPPORTED) if text.strip() == "all" else _names(text, tuple(SUPPORTED), "format")
+
+
+def read_precisions(text: str) -> tuple[str, ...]:
+    return _names(text, PRECISIONS, "precision")
+
+
+def read_ports(text: str) -> bool:
+    """Whether the ports are 8-bit pictures."""
+    return _names(text, PORTS, "kind of port") == ("image",)
+
+
+def read_sizes(text: str) -> tuple[Size | None, ...]:
+    """`dynamic,720x1280` -> (None, (720, 1280)); sizes are height x width."""
+    sizes: list[Size | None] = []
+    for word in _words(text):
+        if word == "dynamic":
+            sizes.append(None)
+            continue
+        sides = word.split("x")
+        if len(sides) != 2 or not all(side.isdigit() for side in sides):
+            raise ExportError(
+                f"--shape {word!r}: expected dynamic or HEIGHTxWIDTH such as 720x1280"
+            )
+        height, width = int(sides[0]), int(sides[1])
+        if not (8 <= height <= LARGEST_SIDE and 8 <= width <= LARGEST_SIDE):
+            raise ExportError(f"--shape {word!r}: sides must be 8 to {LARGEST_SIDE} px")
+        sizes.append((height, width))
+    if not sizes:
+        raise ExportError("--shape is empty: expected dynamic or HEIGHTxWIDTH such as 720x1280")
+    return tuple(dict.fromkeys(sizes))
+
+
+def check_combinations(request: Request) -> None:
+    """Raises ExportError for a format of which nothing at all can be made."""
+    for form in request.formats:
+        if not set(SUPPORTED[form]).intersection(request.precisions):
+            raise ExportError(
+                f"{form} cannot hold {', '.join(request.precisions)}; "
+                f"ask for -p {','.join(SUPPORTED[form])}"
+            )
+        if form == "darktable" and (request.image_io or None not in request.sizes):
+            raise ExportError(
+                "darktable feeds float tiles of its own size; ask for it with --io float and "
+                "--shape dynamic"
+            )
+
+
+def _names(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    found = []
+    for word in _words(text):
+        if word not in known:
+            raise ExportError(f"no {what} {word!r}; {_suggestion(word, known)}")
+        found.append(word)
+    if not found:
+        raise ExportError(f"no {what} given; choose from {', '.join(known)}")
+    return tuple(dict.fromkeys(found))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip().lower() for word in text.split(",") if word.strip()]
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    meant = ALSO_CALLED.get(word)
+    near = [meant] if meant in known else difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}choose from {', '.join(known)}"

@@ -1,0 +1,95 @@
+"""What must not jump from frame to frame: the scene code, smoothed until the shot changes.
+
+The scene code decides the exposure of the whole picture (see scene.py). Measured on every frame
+for itself it trembles with noise and with whatever passes before the camera, and low light would
+flicker. It follows the frames as an exponential average instead, and starts anew at a cut.
+"""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .scene import measure_scene, shrink, thumbnail
+
+# Correlation of neighbouring frames: above 0.96 within shots of the clips it was tried on, above
+# 0.8 for frames a quarter of a second apart, below 0.55 across cuts.
+CUT_CORRELATION = 0.7
+_CUT_SIDE = 32  # px: details and noise are averaged away, the layout of the picture stays
+_FLAT = (0.5 / 255.0) ** 2  # variance under which a picture shows nothing to compare
+
+
+class SceneSmoother:
+    """Scene code of a stream of frames: exponential average, reset at cuts and size changes.
+
+    time_constant_s: seconds after which a lasting change of the light has arrived by 63 %
+    (1 - 1/e). It is time, not a number of frames: dropped frames and variable rates do not matter.
+    0 switches smoothing off. Raises ValueError if negative.
+
+        >>> smoother = SceneSmoother()
+        >>> scene = smoother.update(pixels, time_s)  # (SCENE_SIZE,), for the network
+    """
+
+    def __init__(self, time_constant_s: float = 1.0) -> None:
+        if not time_constant_s >= 0.0:
+            raise ValueError(f"time_constant_s must be at least 0, got {time_constant_s}")
+        self._time_constant_s = time_constant_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; the next frame starts anew, as after a seek."""
+        self._scene: NDArray[np.float32] | None = None
+        self._thumbnail: NDArray[Any] | None = None
+        self._shape: tuple[int, ...] = ()
+        self._time_s = 0.0
+        self.started_anew = False
+        """Whether the last frame began a shot: the first one, a cut, another size, back in time.
+        Anything else that is carried from frame to frame must be dropped there, too."""
+
+    def update(self, pixels: NDArray[Any], time_s: float) -> NDArray[np.float32]:
+        """Smoothed scene code after this frame, (SCENE_SIZE,).
+
+        pixels: (H, W, 3) RGB as for measure_scene. time_s: its capture or presentation time.
+        """
+        small = shrink(pixels)
+        measured = measure_scene(pixels)  # texture needs full resolution
+        self.started_anew = (
+            self._scene is None
+            or self._thumbnail is None
+            or pixels.shape != self._shape
+            or time_s < self._time_s
+            or is_cut(self._thumbnail, small)
+        )
+        if self._scene is None or self.started_anew or self._time_constant_s == 0.0:
+            self._scene = measured
+        else:
+            share = -math.expm1(-(time_s - self._time_s) / self._time_constant_s)
+            self._scene = self._scene + np.float32(share) * (measured - self._scene)
+        self._thumbnail, self._shape, self._time_s = small, pixels.shape, time_s
+        return self._scene
+
+
+def is_cut(before: NDArray[Any], after: NDArray[Any]) -> bool:
+    """Whether two frames show different shots: their layouts do not correlate.
+
+    before, after: (H, W, 3) RGB, uint8, uint16 or float in [0, 1]; thumbnails do as well. Other
+    shapes are other shots. Brighter, darker or more contrast is no cut, and neither is noise:
+    correlation of centred luma knows no gain and no offset.
+    """
+    if before.shape != after.shape:
+        return True
+    one, other = _layout(before), _layout(after)
+    variances = (float(np.mean(one * one)) + _FLAT) * (float(np.mean(other * other)) + _FLAT)
+    correlation = (float(np.mean(one * other)) + _FLAT) / math.sqrt(variances)
+    return correlation < CUT_CORRELATION
+
+
+def _layout(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Centred luma of a picture at most _CUT_SIDE wide, (h, w)."""
+    luma = thumbnail(pixels) @ np.array([0.299, 0.587, 0.114], np.float32)
+    scale = min(1.0, _CUT_SIDE / max(luma.shape))
+    size = (max(1, round(luma.shape[1] * scale)), max(1, round(luma.shape[0] * scale)))
+    small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(small - small.mean(), np.float32)
