@@ -96,10 +96,15 @@ class Restorer:
         return photo
 
     def restore_pixels(
-        self, pixels: Array, strength: float = 1.0, progress: Progress | None = None
+        self,
+        pixels: Array,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+        scene: NDArray[np.float32] | None = None,
     ) -> None:
         """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
 
+        scene: (SCENE_SIZE,), of a stream of frames (temporal.py); None measures it on the picture.
         Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
         Raises PhotoError for arrays that are no picture.
         """
@@ -107,7 +112,8 @@ class Restorer:
         if strength == 0.0:
             return
         colour = _colour_view(pixels)  # (H, W, 3), or (H, W, 1) for grey
-        scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+        if scene is None:
+            scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
         height, width = colour.shape[:2]
         tiling = self._tiling
         if height * width <= self._window_pixels:  # the whole picture is one tile
@@ -149,12 +155,12 @@ class Restorer:
         grey = unit.shape[2] == 1
         image = np.broadcast_to(unit, (*unit.shape[:2], 3)) if grey else unit
         tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-        restored: NDArray[np.float32] = self._engine.run(tensor, scene)[0].transpose(1, 2, 0)
+        restored: Array = self._engine.run(tensor, scene)[0].transpose(1, 2, 0)
         if grey:
             restored = restored.mean(axis=2, keepdims=True)
         if strength != 1.0:
             restored = unit + np.float32(strength) * (restored - unit)
-        return restored
+        return np.asarray(restored, np.float32)
 
 
 def find_model(model: str | Path, steps: int) -> Path:

@@ -77,6 +77,7 @@ def test_too_small_a_margin_would_be_noticed(model_file: Path) -> None:
     assert np.abs(whole(image) - cut(image)).max() > 1e-2
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000), MULTIPLES, st.integers(1, 12), st.integers(1, 12))
 def test_feathered_shares_sum_to_one(length: int, multiple: int, cores: int, margins: int) -> None:
     spans = list(Tiling(cores * multiple, margins * multiple, multiple).spans(length))
@@ -116,8 +117,11 @@ def steps(image: NDArray[np.float32]) -> float:
 @pytest.mark.parametrize("channels", [0, 1, 3, 4])
 def test_tiles_of_foreign_models_show_no_seams(tmp_path: Path, channels: int) -> None:
     ramp = np.add.outer(np.linspace(0, 0.5, 210), np.linspace(0, 0.5, 170)).astype(np.float32)
-    image = np.repeat(ramp[..., None], channels, axis=2) if channels else ramp
-    for metadata in ({}, {"pellucid.config": card(32, 1)}):
+    image = ramp
+    if channels:
+        image = np.repeat(ramp[..., None], channels, axis=2)
+    cards: tuple[dict[str, str], ...] = ({}, {"pellucid.config": card(32, 1)})
+    for metadata in cards:
         onnx.save(global_model(metadata), tmp_path / "global.onnx")
         restorer = Restorer(tmp_path / "global.onnx", threads=1)
         restorer._window_pixels, restorer._tiling = 0, Tiling(70, 32, 1)
