@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -138,7 +139,7 @@ def test_feathered_tiles_of_a_local_model_are_the_whole_picture(
 ) -> None:
     """Where the overlap happens to be wide enough, blending changes nothing."""
     scale = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
-    image = (np.random.default_rng(0).random((101, 133, 3)) * scale).astype(dtype)
+    image: NDArray[Any] = (np.random.default_rng(0).random((101, 133, 3)) * scale).astype(dtype)
     path = write_model("foreign.onnx", {})
     whole, tiled = Restorer(path, threads=1), Restorer(path, threads=1)
     tiled._window_pixels, tiled._tiling = 0, Tiling(48, 32, 4)
