@@ -18,7 +18,7 @@ from pellucid import PellucidError
 
 if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
-    from pellucid_teacher.training.loop import Report
+    from pellucid_teacher.training.loop import Report, TrainConfig
     from pellucid_teacher.training.watch import Picture
 
 app = typer.Typer(help="Train students and teachers.", no_args_is_help=True, rich_markup_mode=None)
@@ -55,6 +55,19 @@ def student(
     minutes: Minutes = None,
     steps: Steps = None,
     start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
+    from_teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="Teacher's folder, or a student's weights.")
+    ] = None,
+    teacher_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the teacher's sampler (default: its own).")
+    ] = None,
+    ingredient: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="gating, frequency, features, coarse, unroll; repeat it "
+            "(default: all with a teacher, none without)."
+        ),
+    ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
     workers: Workers = 1,
     leave_out: LeaveOut = None,
@@ -62,7 +75,7 @@ def student(
     dev: Dev = None,
     dev_every: DevEvery = 2500,
 ) -> None:
-    """Train a student on ground truth and write OUT/student.safetensors."""
+    """Train a student on ground truth, or from a teacher, and write OUT/student.safetensors."""
     _need_torch()
     from pellucid_student.plain_unet import PRESETS
     from pellucid_student.train import StudentRecipe, keep_student, train_student
@@ -77,6 +90,10 @@ def student(
     def restore(report: "Report", picture: "Picture") -> "Picture":
         return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
 
+    if from_teacher is not None or ingredient:
+        asked = _Lesson(preset, from_teacher, teacher_steps, ingredient, start, minutes, crop)
+        _distil(course, asked, config, restore, dataset or [])
+        return
     _run(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
     print(f"wrote {keep_student(recipe, out, dataset or [])}")
 
@@ -133,6 +150,54 @@ def teacher(
         weights, step = averaged_weights(out)
         for path in save_teacher(out, weights, chosen, step, dataset or []):
             print(f"wrote {path}")
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What `train student` was asked for beyond ground truth alone."""
+
+    preset: str
+    teacher: Path | None
+    teacher_steps: int | None
+    ingredients: list[str] | None
+    start: Path | None
+    minutes: float | None
+    crop: int
+
+
+def _distil(
+    course: Course,
+    asked: _Lesson,
+    config: "TrainConfig",
+    restore: "Callable[[Report, Picture], Picture]",
+    datasets: list[str],
+) -> None:
+    import torch
+
+    from pellucid_student import distill
+    from pellucid_student.mentor import load_mentor
+    from pellucid_student.plain_unet import PRESETS, PlainUNet
+    from pellucid_student.weights import begin_from
+
+    try:
+        mentor = None if asked.teacher is None else load_mentor(asked.teacher, asked.teacher_steps)
+        default = list(distill.INGREDIENTS) if mentor else []
+        names = default if asked.ingredients is None else asked.ingredients
+        recipe = distill.with_ingredients(names, mentor is not None)
+        torch.manual_seed(config.seed)
+        student = PlainUNet(PRESETS[asked.preset])
+        if asked.start is not None:
+            begin_from(student, asked.start)
+    except ValueError as error:
+        raise PellucidError(str(error)) from error
+    plan = distill.Course(recipe, config, asked.crop)
+
+    def begin(corpus: "Corpus") -> "Iterator[Report]":
+        return distill.train_distilled(student, plan, corpus, course.out, asked.minutes, mentor)
+
+    if _run(course, begin, restore):
+        path = distill.keep_distilled(student, asked.preset, plan, course.out, datasets, mentor)
+        print(f"wrote {path}")
 
 
 def _run(

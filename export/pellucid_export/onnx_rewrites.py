@@ -33,7 +33,7 @@ def rewrite_for_devices(model: onnx.ModelProto) -> Counter[str]:
         done["strided"] += _to_strided(model, conv, weights)
     for shuffle in [n for n in model.graph.node if n.op_type == "DepthToSpace"]:
         done["dcr"] += _to_dcr(model, shuffle, weights)
-    _drop_unused(model)
+    drop_unused(model)
     return +done
 
 
@@ -159,7 +159,7 @@ def _to_dcr(model: onnx.ModelProto, shuffle: onnx.NodeProto, weights: _Weights) 
     return True
 
 
-def _drop_unused(model: onnx.ModelProto) -> None:
+def drop_unused(model: onnx.ModelProto) -> None:
     """Remove nodes, initializers and notes that nothing reads any more."""
     graph = model.graph
     wanted = {output.name for output in graph.output}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.float64]
 
 _WINDOW, _SIGMA = 11, 1.5  # SSIM's Gaussian (Wang et al., 2004)
+SMALLEST = _WINDOW  # px a side; smaller pictures have no SSIM
 
 
 def as_8_bits(image: NDArray[np.floating]) -> Image:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import PhotoError
 from .formats import read_header
+from .metrics import SMALLEST
 from .photo import SUFFIXES, full_scale, read_photo
 
 LARGEST_BORDER = 32  # px by which a target may exceed its input, both sides together
@@ -132,6 +133,11 @@ def _check_headers(folder: Path, files: list[tuple[Path | None, Path]], sizes_ag
                 continue
             if not header.complete:
                 faults.append(f"{path.parent.name}/{path.name}: cut off")
+            if 0 < min(header.height, header.width) < SMALLEST:
+                faults.append(
+                    f"{path.parent.name}/{path.name}: {header.width}x{header.height}, "
+                    f"SSIM needs {SMALLEST} px a side"
+                )
             sizes.append((header.height, header.width))
         if sizes_agree and len(sizes) == 2 and not _croppable(*sizes):
             faults.append(f"{pair[1].stem}: target is {sizes[1]}, its input {sizes[0]}")

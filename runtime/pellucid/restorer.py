@@ -12,10 +12,11 @@ from .card import ModelCard
 from .engine import Engine
 from .errors import ModelError, PhotoError
 from .exif import without_thumbnail
+from .feather import Feather, to_type
 from .header import EXIF
 from .photo import Photo, full_scale, read_photo
 from .scene import measure_scene
-from .tiles import Span, Tiling, plan
+from .tiles import Tiling, plan
 
 MODELS = Path(__file__).parent / "models"
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
@@ -95,10 +96,15 @@ class Restorer:
         return photo
 
     def restore_pixels(
-        self, pixels: Array, strength: float = 1.0, progress: Progress | None = None
+        self,
+        pixels: Array,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+        scene: NDArray[np.float32] | None = None,
     ) -> None:
         """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
 
+        scene: (SCENE_SIZE,), of a stream of frames (temporal.py); None measures it on the picture.
         Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
         Raises PhotoError for arrays that are no picture.
         """
@@ -106,7 +112,8 @@ class Restorer:
         if strength == 0.0:
             return
         colour = _colour_view(pixels)  # (H, W, 3), or (H, W, 1) for grey
-        scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+        if scene is None:
+            scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
         height, width = colour.shape[:2]
         tiling = self._tiling
         if height * width <= self._window_pixels:  # the whole picture is one tile
@@ -115,40 +122,45 @@ class Restorer:
         rows, cols = list(tiling.spans(height)), list(tiling.spans(width))
         # A strip's window needs original rows above it that the strip before has replaced.
         above = colour[:0].copy()
+        # Half of the overlap: what lies nearer to a window's edge than that is not trusted.
+        soft = not self.exact_tiles and len(rows) * len(cols) > 1
+        feather = Feather(colour, rows, cols, tiling.margin // 2) if soft else None
         done, total = 0, len(rows) * len(cols)
-        for row in rows:
+        for index, row in enumerate(rows):
             strip = np.concatenate([above, colour[row.start : row.reach_stop]])
             first = row.start - len(above)
             kept = max(0, row.stop - tiling.margin) - first
             above = strip[kept : row.stop - first].copy()
-            for col in cols:
+            for number, col in enumerate(cols):
                 window = strip[row.reach_start - first :, col.reach_start : col.reach_stop]
-                colour[row.start : row.stop, col.start : col.stop] = self._restore_window(
-                    window, row, col, scene, strength
-                )
+                restored = self._restore_window(window, scene, strength)
+                if feather is not None:
+                    feather.add(index, number, restored)
+                else:
+                    top, left = row.start - row.reach_start, col.start - col.reach_start
+                    bottom, right = top + row.stop - row.start, left + col.stop - col.start
+                    core = to_type(restored[top:bottom, left:right], colour.dtype)
+                    colour[row.start : row.stop, col.start : col.stop] = core
                 done += 1
                 if progress is not None:
                     progress(done, total)
+            if feather is not None:
+                feather.finish(index)
 
     def _restore_window(
-        self, window: Array, row: Span, col: Span, scene: NDArray[np.float32], strength: float
-    ) -> Array:
-        """The restored core of one window, in the window's own type."""
-        peak = full_scale(window.dtype)
-        unit = window.astype(np.float32) / np.float32(peak)  # (h, w, 3 or 1)
+        self, window: Array, scene: NDArray[np.float32], strength: float
+    ) -> NDArray[np.float32]:
+        """One window restored, (h, w, 3 or 1) in [0, 1]."""
+        unit = window.astype(np.float32) / np.float32(full_scale(window.dtype))
         grey = unit.shape[2] == 1
         image = np.broadcast_to(unit, (*unit.shape[:2], 3)) if grey else unit
         tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-        restored = self._engine.run(tensor, scene)[0].transpose(1, 2, 0)  # (h, w, 3)
-        top, left = row.start - row.reach_start, col.start - col.reach_start
-        bottom, right = top + row.stop - row.start, left + col.stop - col.start
-        core, before = restored[top:bottom, left:right], unit[top:bottom, left:right]
+        restored: Array = self._engine.run(tensor, scene)[0].transpose(1, 2, 0)
         if grey:
-            core = core.mean(axis=2, keepdims=True)
+            restored = restored.mean(axis=2, keepdims=True)
         if strength != 1.0:
-            core = before + np.float32(strength) * (core - before)
-        result: Array = core if peak == 1.0 else np.rint(np.clip(core, 0.0, 1.0) * peak)
-        return result.astype(window.dtype)
+            restored = unit + np.float32(strength) * (restored - unit)
+        return np.asarray(restored, np.float32)
 
 
 def find_model(model: str | Path, steps: int) -> Path:

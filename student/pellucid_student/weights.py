@@ -60,5 +60,16 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     return model.eval().requires_grad_(False), Provenance(**told["provenance"])
 
 
+def begin_from(model: PlainUNet, path: Path) -> None:
+    """Folded weights into an unfolded network: the kernel carries all, other branches keep 0.
+
+    Raises ValueError if `path` holds a network of another shape.
+    """
+    kept, _ = load_student(path)
+    if kept.config != model.config:
+        raise ValueError(f"{path} holds {kept.config}, expected {model.config}")
+    model.load_state_dict(kept.state_dict(), strict=False)
+
+
 def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())

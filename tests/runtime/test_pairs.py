@@ -122,3 +122,11 @@ def test_two_pictures_of_one_name_are_named(tmp_path: Path) -> None:
     picture(1).save(folder / "target" / "a.jpg")
     with pytest.raises(PhotoError, match=r"two pictures of one name: a\.jpg"):
         load_set(folder)
+
+
+def test_pictures_too_small_for_ssim_are_listed(tmp_path: Path) -> None:
+    for part in ("input", "target"):
+        (tmp_path / part).mkdir()
+        Photo(np.zeros((10, 40, 3), np.uint8), {}).save(tmp_path / part / "x.png")
+    with pytest.raises(PhotoError, match=r"target/x.png: 40x10, SSIM needs 11 px a side"):
+        load_set(tmp_path)

@@ -122,7 +122,7 @@ def read_graph(path: Path, height: int | None = None, width: int | None = None) 
         raise GraphError(f"{path}: expected an ONNX file with layers, found none")
     free = any(None in shape for shape in _inputs(model).values())
     if height is not None and width is not None and free:
-        model = _fixed(model, height, width, path)
+        model = fix_sizes(model, height, width, path)
     return Graph(path, "onnx", tuple(_layers(_inferred(model, path))), _inputs(model))
 
 
@@ -144,7 +144,7 @@ def _inputs(model: onnx.ModelProto) -> dict[str, Shape]:
     return {value.name: _shape(value) or () for value in model.graph.input}
 
 
-def _fixed(model: onnx.ModelProto, height: int, width: int, path: Path) -> onnx.ModelProto:
+def fix_sizes(model: onnx.ModelProto, height: int, width: int, path: Path) -> onnx.ModelProto:
     """The same model for one size, with all arithmetic on sizes folded into constants."""
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim

@@ -1,0 +1,242 @@
+"""Distillation: the student's objective with a teacher, every ingredient a switch.
+
+    L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ψ·features
+
+S, T, GT are residuals at one call of the student's own sampler; λ falls and ψ ends at 0 over the
+run, so the truth has the last word. With everything off it is `objective.unrolled_loss`, the
+control that any teacher has to beat.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.data.synthesis import Synthesis
+from pellucid_teacher.training.checkpoint import averaged_weights
+from pellucid_teacher.training.loop import Report, TrainConfig, train
+
+from . import terms
+from .adapters import Learner, recorded
+from .mentor import Mentor
+from .objective import ENOUGH
+from .plain_unet import PlainUNet
+from .rollout import all_calls, draw_grid, last_call
+from .weights import Provenance, save_student
+
+STUDENT = "student."  # of the parameter names of a Learner
+MIXED_IN = 0.3  # share of other sampler lengths in an unrolled stage, lest they are forgotten
+
+
+@dataclass(frozen=True)
+class DistillRecipe:
+    """teacher, teacher_end: weight λ of the teacher term at start and end; 0 and 0: no teacher.
+    gating: pull only where the teacher is nearer to the truth than the student, by how much it is.
+    teacher_share: share of the steps that ask the teacher (a large one costs more than the step).
+    frequency: weight φ of the spectrum's L1. features: weight ψ of the maps' L1 at the start.
+    coarse: share of the run on targets reduced 4, then 2 times.
+    unroll: share of the run, at its end, with gradients through whole samplers of 3, 2, 1 steps.
+    """
+
+    teacher: float = 1.0
+    teacher_end: float = 0.1
+    gating: bool = True
+    teacher_share: float = 1.0
+    frequency: float = 0.05
+    features: float = 0.1
+    coarse: float = 0.15
+    unroll: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("teacher_share", "coarse", "unroll"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is a share, expected 0..1, got {getattr(self, name)}")
+        if self.coarse + self.unroll > 1.0:
+            raise ValueError("coarse and unroll together cannot exceed the whole run")
+
+    @property
+    def asks_teacher(self) -> bool:
+        return max(self.teacher, self.teacher_end, self.features) > 0.0
+
+
+CONTROL = DistillRecipe(0.0, 0.0, False, 1.0, 0.0, 0.0, 0.0, 0.0)
+FULL = DistillRecipe()
+INGREDIENTS = ("gating", "frequency", "features", "coarse", "unroll")
+
+
+def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
+    """CONTROL, the teacher term if there is one, and the named ingredients of FULL."""
+    unknown = [name for name in names if name not in INGREDIENTS]
+    if unknown:
+        raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(INGREDIENTS)}")
+    needy = [name for name in names if name in ("gating", "features")]
+    if needy and not teacher:
+        raise ValueError(f"the ingredient {needy[0]!r} needs a teacher: add --teacher PATH")
+    base = replace(CONTROL, teacher=FULL.teacher, teacher_end=FULL.teacher_end)
+    chosen = {name: getattr(FULL, name) for name in names}
+    return replace(base if teacher else CONTROL, **chosen)
+
+
+class DistillLoss:
+    """The loss of one step. `progress` (0..1 of the run) is set by whoever watches the run."""
+
+    def __init__(self, recipe: DistillRecipe, mentor: Mentor | None = None) -> None:
+        if recipe.asks_teacher and mentor is None:
+            raise ValueError("this recipe asks a teacher, none was given; add --teacher PATH")
+        self.recipe, self.mentor, self.progress = recipe, mentor, 0.0
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """model: a Learner, also inside DistributedDataParallel. Returns ()."""
+        learner: Any = getattr(model, "module", model)
+        recipe, truth = self.recipe, batch.degraded - batch.clean
+        asked = self.mentor is not None and recipe.asks_teacher
+        if asked and recipe.teacher_share < 1.0:
+            asked = float(torch.rand(1, generator=generator)) < recipe.teacher_share
+        scales = learner.scales if asked and recipe.features else ()
+        taught: Tensor | None = None
+        with ExitStack() as stack:
+            if scales:
+                ours = stack.enter_context(recorded(learner.student, scales))
+            residuals = self._calls(model, batch.degraded, generator)
+        if asked and self.mentor is not None:
+            with ExitStack() as stack:
+                if scales:
+                    theirs = stack.enter_context(recorded(self.mentor.network, scales))
+                taught = batch.degraded - self.mentor.restore(batch.degraded)
+        errors = torch.stack([self._error(r.float(), truth, taught) for r in residuals])  # (K, B)
+        value = torch.log(errors + ENOUGH).mean()
+        if scales:
+            weight = terms.annealed(recipe.features, 0.0, self.progress)
+            features: Tensor = learner.feature_loss(ours, theirs)
+            return value + weight * features
+        # Every parameter needs a gradient, or processes would wait for each other's for ever.
+        for parameter in learner.adapters.parameters():
+            value = value + 0.0 * parameter.sum()
+        return value
+
+    def _calls(
+        self, model: nn.Module, degraded: Tensor, generator: torch.Generator
+    ) -> list[Tensor]:
+        """Residuals to train: one call's, or in the last part of the run a whole sampler's."""
+        steps = unrolled_steps(self.progress, self.recipe.unroll, generator)
+        if steps == 0:
+            return [last_call(model, degraded, draw_grid(generator))]
+        return all_calls(model, degraded, steps)
+
+    def _error(self, residual: Tensor, truth: Tensor, taught: Tensor | None) -> Tensor:
+        """The sum inside the logarithm, (B,)."""
+        recipe = self.recipe
+        factor = terms.coarseness(self.progress, recipe.coarse)
+        residual, truth = terms.pooled(residual, factor), terms.pooled(truth, factor)
+        error = terms.l1(residual, truth)
+        weight = terms.annealed(recipe.teacher, recipe.teacher_end, self.progress)
+        if taught is not None and weight:
+            taught = terms.pooled(taught, factor)
+            gate = terms.gate(residual, taught, truth) if recipe.gating else None
+            error = error + weight * terms.l1(residual, taught, gate)
+        if recipe.frequency:
+            error = error + recipe.frequency * terms.frequency_l1(residual, truth)
+        return error
+
+
+def unrolled_steps(progress: float, share: float, generator: torch.Generator) -> int:
+    """Length of the sampler to unroll, 0 before the last `share` of a run: 3, then 2, then 1.
+
+    MIXED_IN of the steps take another length.
+    """
+    into = progress - (1.0 - share)
+    if share == 0.0 or into < 0.0:
+        return 0
+    stage = 3 - min(2, int(3.0 * into / share))
+    draw = torch.rand(2, generator=generator)
+    if float(draw[0]) >= MIXED_IN:
+        return stage
+    others = [steps for steps in (1, 2, 3) if steps != stage]
+    return others[int(draw[1] * 2)]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a run needs besides the network. crop: side of a training crop, px."""
+
+    recipe: DistillRecipe
+    train: TrainConfig
+    crop: int = 96
+
+
+def train_distilled(
+    student: PlainUNet,
+    course: Course,
+    corpus: Corpus,
+    folder: Path,
+    minutes: float | None = None,
+    mentor: Mentor | None = None,
+) -> Iterator[Report]:
+    """Train or resume `student` in `folder`; every report's `ema` is a denoiser.
+
+    Raises ValueError if the recipe asks for a teacher and there is none.
+    """
+    torch.manual_seed(course.train.seed)
+    loss = DistillLoss(course.recipe, mentor)
+    aim = mentor.network if mentor is not None and course.recipe.features else None
+    learner = Learner(student, aim)
+    learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    synthesis = Synthesis(corpus, course.crop, hold=course.train.batch_size)
+    config = course.train
+    if config.fast:
+        config = replace(config, fast=rf"{STUDENT.replace('.', '[.]')}(?:{config.fast})")
+    # A step's progress must be known before the step, also for the first one after a resume.
+    if (folder / "state.pt").exists():
+        told = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
+        spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)
+        loss.progress = max(int(told["step"]) / config.steps, spent)
+        del told
+    for report in train(learner, loss, synthesis, config, folder, minutes):
+        loss.progress = max(report.progress, report.step / config.steps)
+        yield report
+
+
+def kept_student(student: PlainUNet, folder: Path) -> tuple[PlainUNet, int]:
+    """Fill `student` with the averaged weights of a run's last checkpoint, adapters left out;
+    returns it with the run's step."""
+    average, step = averaged_weights(folder)
+    weights = {
+        name.removeprefix(STUDENT): value
+        for name, value in average.items()
+        if name.startswith(STUDENT)
+    }
+    if not weights:
+        raise ValueError(f"{folder} holds a run without distillation; use its own command")
+    student.load_state_dict(weights)
+    return student, step
+
+
+def keep_distilled(
+    student: PlainUNet,
+    preset: str,
+    course: Course,
+    folder: Path,
+    datasets: list[str],
+    mentor: Mentor | None,
+) -> Path:
+    """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors."""
+    kept, step = kept_student(student, folder)
+    config, recipe = course.train, course.recipe
+    used = [name for name in INGREDIENTS if getattr(recipe, name)]
+    made = (
+        f"{'teacher and ground truth' if mentor else 'ground truth'}; "
+        f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "
+        f"Adam {config.lr:g}, cosine, EMA {config.ema}"
+    )
+    teacher = None if mentor is None else f"{mentor.name}, {mentor.steps} steps"
+    told = Provenance(preset, made, step, datasets, teacher=teacher, date=date.today().isoformat())
+    path = folder / "student.safetensors"
+    save_student(path, kept, told)
+    return path

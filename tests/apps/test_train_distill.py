@@ -1,0 +1,43 @@
+"""`pellucid train student --teacher` end to end, in miniature."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from pellucid import Photo
+from pellucid_apps.cli import app
+from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.weights import Provenance, load_student, save_student
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    (tmp_path / "train").mkdir()
+    pixels = rng.integers(0, 255, (170, 180, 3)).astype(np.uint8)
+    Photo(pixels, {}).save(tmp_path / "train" / "a.png")
+    save_student(tmp_path / "wide.safetensors", PlainUNet(PICO), Provenance("wide", "none", 0))
+    return tmp_path
+
+
+def test_a_student_learns_from_a_student(data: Path) -> None:
+    arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
+    arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
+    arguments += ["--teacher", data / "wide.safetensors", "--start", data / "wide.safetensors"]
+    arguments += ["--ingredient", "gating", "--ingredient", "features"]
+    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    _, told = load_student(data / "run" / "student.safetensors")
+    assert told.teacher == "student wide, 1 steps" and told.steps == 2
+    assert "gating, features" in told.recipe
+
+
+def test_ingredients_that_need_a_teacher_say_so(data: Path) -> None:
+    arguments = ["train", "student", "--data", str(data / "train"), "-o", str(data / "run")]
+    done = CliRunner().invoke(app, [*arguments, "--ingredient", "features"])
+    assert "add --teacher PATH" in str(done.exception)
+    done = CliRunner().invoke(app, [*arguments, "--teacher", str(data / "absent")])
+    assert "no such weights file" in str(done.exception)
+    assert not (data / "run").exists()

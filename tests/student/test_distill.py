@@ -1,0 +1,294 @@
+"""Distillation: closed forms of the terms, where gradients flow, and runs in miniature."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid_student import terms
+from pellucid_student.adapters import Learner, recorded, taps
+from pellucid_student.distill import (
+    CONTROL,
+    FULL,
+    Course,
+    DistillLoss,
+    DistillRecipe,
+    kept_student,
+    train_distilled,
+    unrolled_steps,
+    with_ingredients,
+)
+from pellucid_student.mentor import Mentor, load_mentor
+from pellucid_student.objective import ENOUGH, unrolled_loss
+from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
+from pellucid_student.rollout import all_calls, draw_grid, last_call
+from pellucid_student.weights import Provenance, save_student
+from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.rain import streak_bank
+from pellucid_teacher.data.snow import flake_bank
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.networks.diffuir_unet import DiffUIRConfig, DiffUIRUNet
+from pellucid_teacher.processes import diffuir
+from pellucid_teacher.teachers import own
+from pellucid_teacher.training.loop import TrainConfig
+from pellucid_teacher.weights import save_teacher
+
+SMALL = PlainUNetConfig((16, 16), (1, 1), (1,), code_width=8)
+WIDE = PlainUNetConfig((32, 16), (1, 1), (1,), code_width=8)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(side: int = 16) -> Batch:
+    generator = seeded()
+    degraded, clean = (2 * torch.rand(2, 3, side, side, generator=generator) - 1 for _ in range(2))
+    return Batch(degraded, clean)
+
+
+class Fixed(nn.Module):
+    """A denoiser with one answer."""
+
+    def __init__(self, residual: Tensor) -> None:
+        super().__init__()
+        self.residual = nn.Parameter(residual.clone())
+
+    def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
+        return self.residual + 0.0 * x_t
+
+
+class FixedLearner(Fixed):
+    scales: tuple[int, ...] = ()
+    adapters = nn.ModuleDict()
+
+
+def mentor(residual: Tensor) -> Mentor:
+    return Mentor("fake", Fixed(residual), diffuir.schedule())
+
+
+def test_gate_is_the_share_of_the_error_that_the_teacher_removes() -> None:
+    truth = torch.zeros(1, 3, 1, 4)
+    student = torch.tensor([0.4, 0.4, 0.4, 0.4]).expand(1, 3, 1, 4)
+    teacher = torch.tensor([0.0, 0.1, 0.4, -0.9]).expand(1, 3, 1, 4)
+    expected = torch.tensor([1.0, 0.75, 0.0, 0.0])
+    assert torch.allclose(terms.gate(student, teacher, truth)[0, 0, 0], expected)
+    # A student that is right is left alone, and 0/0 is not NaN.
+    assert terms.gate(truth, truth, truth).abs().max() == 0.0
+
+
+def test_no_pull_where_the_teacher_is_worse() -> None:
+    """Student 0.1 off everywhere; the teacher 0.3 off on the left, right on the right."""
+    data = Batch(torch.full((1, 3, 8, 8), 0.2), torch.zeros(1, 3, 8, 8))
+    truth = data.degraded - data.clean
+    taught = truth.clone()
+    taught[..., :4] -= 0.3
+    gradients = {}
+    for gating in (True, False):
+        model = FixedLearner(truth - 0.1)
+        recipe = replace(CONTROL, teacher=2.0, teacher_end=2.0, gating=gating)
+        DistillLoss(recipe, mentor(taught))(model, data, seeded()).backward()  # type: ignore[no-untyped-call]
+        assert model.residual.grad is not None
+        gradients[gating] = model.residual.grad
+    # Error 0.1, gate 1 on the right: sums to 0.1 + 2·0.1/2 = 0.2 inside the logarithm.
+    pull = -1.0 / (truth.numel() * (0.2 + ENOUGH))
+    assert torch.allclose(gradients[True][..., :4], torch.tensor(pull), rtol=1e-4)
+    assert torch.allclose(gradients[True][..., 4:], torch.tensor(3.0 * pull), rtol=1e-4)
+    # Without the gate the teacher drags the left away from the truth.
+    assert (gradients[False][..., :4] > 0).all()
+
+
+def test_frequency_term_is_zero_for_equal_and_knows_a_constant() -> None:
+    image = torch.rand(2, 3, 8, 8, generator=seeded())
+    assert terms.frequency_l1(image, image).tolist() == [0.0, 0.0]
+    # A constant difference d has one coefficient, d·sqrt(64), among 8 x 5.
+    expected = 0.25 * 8 / (8 * 5)
+    assert terms.frequency_l1(image + 0.25, image).tolist() == pytest.approx([expected] * 2, 1e-4)
+
+
+def test_schedules_of_a_run() -> None:
+    assert [terms.coarseness(p, 0.2) for p in (0.0, 0.09, 0.11, 0.2, 0.9)] == [4, 4, 2, 1, 1]
+    assert terms.coarseness(0.0, 0.0) == 1
+    assert terms.annealed(1.0, 0.1, 0.5) == pytest.approx(0.55)
+    assert terms.annealed(1.0, 0.1, 1.5) == pytest.approx(0.1)
+    assert unrolled_steps(0.69, 0.3, seeded()) == 0 and unrolled_steps(0.5, 0.0, seeded()) == 0
+    for progress, stage in ((0.7, 3), (0.85, 2), (0.95, 1), (1.0, 1)):
+        drawn = [unrolled_steps(progress, 0.3, seeded(s)) for s in range(300)]
+        assert set(drawn) == {1, 2, 3}
+        assert 0.6 < drawn.count(stage) / 300 < 0.8
+
+
+def test_with_everything_off_it_is_the_control() -> None:
+    torch.manual_seed(0)
+    student, data = PlainUNet(SMALL), batch()
+    for seed in range(12):
+        expected = unrolled_loss(student, data, seeded(seed))
+        assert torch.equal(DistillLoss(CONTROL)(Learner(student), data, seeded(seed)), expected)
+
+
+def test_unrolled_calls_are_the_sampler() -> None:
+    torch.manual_seed(0)
+    student, data = PlainUNet(SMALL), batch()
+    for steps in (1, 2, 3):
+        residuals = all_calls(student, data.degraded, steps)
+        assert len(residuals) == steps
+        sampled = diffuir.sample(student, diffuir.schedule(), data.degraded, steps)
+        last = (data.degraded - residuals[-1]).clamp(-1.0, 1.0)
+        assert torch.allclose(last, sampled, atol=1e-6)
+        alone = last_call(student, data.degraded, diffuir.step_grid(steps))
+        assert torch.allclose(alone, residuals[-1], atol=1e-6)
+
+
+def test_gradients_go_through_all_calls_or_only_the_last() -> None:
+    grids = [draw_grid(seeded(seed)) for seed in range(60)]
+    assert {len(grid) for grid in grids} == {1, 2, 3}
+
+    class Scale(nn.Module):
+        """r = w·x: the gradient tells how often w was used."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor(0.1))
+            self.calls = list[bool]()
+
+        def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
+            self.calls.append(torch.is_grad_enabled())
+            return self.w * x_t
+
+    model, degraded = Scale(), batch().degraded
+    last_call(model, degraded, diffuir.step_grid(3))
+    assert model.calls == [False, False, True]
+    model.calls.clear()
+    last = all_calls(model, degraded, 2)[-1]
+    (through,) = torch.autograd.grad(last.sum(), model.w)
+    (alone,) = torch.autograd.grad(last_call(model, degraded, diffuir.step_grid(2)).sum(), model.w)
+    assert model.calls == [True, True, False, True] and not torch.allclose(through, alone)
+
+
+@pytest.mark.parametrize("kind", ["wider student", "diffuir"])
+def test_gradients_reach_student_and_adapters_and_nothing_else(kind: str) -> None:
+    torch.manual_seed(0)
+    network: nn.Module = PlainUNet(WIDE) if kind == "wider student" else tiny_teacher()
+    told = Mentor("teacher", network.eval().requires_grad_(False), diffuir.schedule(), steps=2)
+    learner = Learner(PlainUNet(SMALL), network)
+    assert learner.scales == (2, 4)
+    recipe = replace(FULL, teacher=0.0, teacher_end=0.0, unroll=0.0, coarse=0.0, features=0.5)
+    data = batch(32)
+    DistillLoss(recipe, told)(learner, data, seeded()).backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in learner.adapters.parameters())
+    assert all(p.grad is None for p in network.parameters())
+    # The maps pull on the body but not on the head, which comes after them.
+    body, head = learner.student.stem.weight, learner.student.head.weight
+    plain = Learner(PlainUNet(SMALL))
+    plain.student.load_state_dict(learner.student.state_dict())
+    DistillLoss(replace(recipe, features=0.0))(plain, data, seeded()).backward()  # type: ignore[no-untyped-call]
+    assert body.grad is not None and plain.student.stem.weight.grad is not None
+    assert not torch.allclose(body.grad, plain.student.stem.weight.grad)
+    assert head.grad is not None and plain.student.head.weight.grad is not None
+    assert torch.allclose(head.grad, plain.student.head.weight.grad, atol=1e-7)
+
+
+def test_hooks_live_no_longer_than_the_block() -> None:
+    network, image = PlainUNet(SMALL), torch.zeros(1, 3, 16, 16)
+    with recorded(network, (2, 4)) as maps:
+        network(image, image, torch.zeros(1))
+    assert {s: tuple(m.shape) for s, m in maps.items()} == {2: (1, 16, 8, 8), 4: (1, 16, 4, 4)}
+    maps.clear()
+    network(image, image, torch.zeros(1))
+    assert maps == {} and all(not tap._forward_hooks for tap in taps(network).values())
+
+
+def test_feature_term_can_be_zero_and_ignores_the_teachers_scale() -> None:
+    target = torch.randn(2, 3, 8, 8, generator=seeded())
+    mean, std = target.mean((0, 2, 3), keepdim=True), target.std((0, 2, 3), keepdim=True)
+    adapted = (target - mean) / std
+    assert terms.feature_l1(adapted, target) < 1e-6
+    assert terms.feature_l1(adapted, 50.0 * target + 3.0) < 1e-5
+
+
+def tiny_teacher() -> DiffUIRUNet:
+    torch.manual_seed(1)
+    network = DiffUIRUNet(DiffUIRConfig(8, (1, 1, 1, 1)))
+    nn.init.normal_(network.head.weight, std=0.05)
+    return network
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    rng = np.random.default_rng(0)
+    return Corpus([rng.integers(0, 255, (170, 180, 3)).astype(np.uint8) for _ in range(2)])
+
+
+def course(recipe: DistillRecipe, steps: int) -> Course:
+    config = TrainConfig(steps=steps, batch_size=2, workers=0, warmup=1, fast="code|curve")
+    return Course(recipe, config, crop=32)
+
+
+@pytest.fixture(autouse=True)
+def _small_banks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streaks, flakes and kernels are not what is tested here, and take seconds to make."""
+    monkeypatch.setattr("pellucid_teacher.data.synthesis.streak_bank", _small(streak_bank))
+    monkeypatch.setattr("pellucid_teacher.data.synthesis.flake_bank", _small(flake_bank))
+
+
+def _small(bank: Callable[[np.random.Generator, int], Any]) -> Callable[..., Any]:
+    return lambda rng, number: bank(rng, 2)
+
+
+def test_every_ingredient_runs_and_a_killed_run_goes_on_alike(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    save_student(tmp_path / "wide.safetensors", PlainUNet(WIDE), Provenance("wide", "none", 0))
+    told = load_mentor(tmp_path / "wide.safetensors")
+    plan = course(replace(FULL, teacher_share=0.7), 8)
+    plan = replace(plan, train=replace(plan.train, save_every=5))
+
+    def run(name: str, steps: int) -> list[float]:
+        torch.manual_seed(3)
+        reports = train_distilled(PlainUNet(SMALL), plan, corpus, tmp_path / name, mentor=told)
+        return [report.loss for report in islice(reports, steps)]
+
+    whole = run("whole", 99)
+    assert len(whole) == 8
+    # Killed at step 5, in the middle of the schedules; the rest is what it would have been.
+    assert run("killed", 5) + run("killed", 99) == pytest.approx(whole, rel=1e-5)
+    student, step = kept_student(PlainUNet(SMALL), tmp_path / "whole")
+    assert step == 8 and not any("adapter" in name for name in student.state_dict())
+
+
+def test_a_teachers_folder_is_a_mentor_and_answers_alike(tmp_path: Path) -> None:
+    network, recipe = (
+        tiny_teacher(),
+        replace(own("diffuir-t"), network=DiffUIRConfig(8, (1, 1, 1, 1)), start_noise=0.1, steps=2),
+    )
+    save_teacher(tmp_path, network.state_dict(), recipe, 1, [])
+    told = load_mentor(tmp_path)
+    assert (told.steps, told.start_noise) == (2, 0.1)
+    image = batch().degraded
+    assert torch.equal(told.restore(image), told.restore(image))
+    assert load_mentor(tmp_path, steps=1).steps == 1
+    with pytest.raises(ValueError, match="no such weights file"):
+        load_mentor(tmp_path / "absent.safetensors")
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(ValueError, match="--teacher PATH"):
+        DistillLoss(FULL)
+    with pytest.raises(ValueError, match="'gating' needs a teacher"):
+        with_ingredients(["gating"], teacher=False)
+    with pytest.raises(ValueError, match="unknown ingredient 'magic'"):
+        with_ingredients(["magic"], teacher=True)
+    with pytest.raises(ValueError, match="share, expected 0..1"):
+        DistillRecipe(coarse=2.0)
+    with pytest.raises(ValueError, match="whole run"):
+        DistillRecipe(coarse=0.6, unroll=0.6)
+    with pytest.raises(ValueError, match="leave the ingredient"):
+        taps(nn.Conv2d(3, 3, 1))
+    assert with_ingredients([], teacher=False) == CONTROL
+    assert with_ingredients(["gating", "frequency", "features", "coarse", "unroll"], True) == FULL
