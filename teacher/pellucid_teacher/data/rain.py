@@ -133,8 +133,10 @@ def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]
             chosen = drawn[int(rng.integers(len(drawn)))]
             rain += _window(chosen, rng, height, width) * float(rng.uniform(0.2, 0.65))
     else:
+        # From hardly seen to glaring: bright streaks are what people want gone, however few.
+        strength = float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
         chosen = drawn[int(rng.integers(len(drawn)))]
-        rain += _window(chosen, rng, height, width) * float(rng.uniform(0.15, 0.7))
+        rain += _window(chosen, rng, height, width) * strength
     if rng.random() < 0.3:  # showers are patchy
         rain *= 0.4 + 0.9 * smooth_field(rng, height, width, 3)
     tint = 1.0 + 0.04 * gaussian(rng, (3,))

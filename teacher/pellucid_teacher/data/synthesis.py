@@ -28,12 +28,12 @@ TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
 class TaskMix:
     """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
 
-    rain: float = 0.25
+    rain: float = 0.32
     lowlight: float = 0.13
-    haze: float = 0.19
+    haze: float = 0.17
     snow: float = 0.06
     blur: float = 0.09
-    noise: float = 0.25
+    noise: float = 0.2
     clean: float = 0.03
 
     def cycle(self, length: int = 32) -> list[str]:
