@@ -19,6 +19,7 @@ from . import (
     evaluate_report,
     export,
     inspect_file,
+    prune,
     ready,
     restore,
     train,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 
 app.add_typer(train.app, name="train")
+app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("ready")(ready.command)
 
