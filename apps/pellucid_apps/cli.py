@@ -20,6 +20,7 @@ from . import (
     evaluate_report,
     export,
     inspect_file,
+    live,
     prune,
     ready,
     restore,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.add_typer(train.app, name="train")
 app.command("prune")(prune.prune)
 app.command("export")(export.export)
+app.command("live")(live.live)
 app.command("ready")(ready.command)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
