@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pellucid import PellucidError, Restorer, __version__
+from pellucid.video import VideoOptions
 
 from . import demo as demo_command
 from . import (
@@ -19,8 +20,11 @@ from . import (
     evaluate_report,
     export,
     inspect_file,
+    live,
+    prune,
     ready,
     restore,
+    restore_video,
     train,
 )
 from .restore_unread import find_unread
@@ -37,7 +41,9 @@ app = typer.Typer(
 )
 
 app.add_typer(train.app, name="train")
+app.command("prune")(prune.prune)
 app.command("export")(export.export)
+app.command("live")(live.live)
 app.command("ready")(ready.command)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
@@ -56,12 +62,21 @@ def restore_(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Into subfolders.")] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG, WebP, AVIF quality.")] = 95,
+    codec: Annotated[str | None, typer.Option(help="Videos: h264, hevc, vp9, av1, ffv1.")] = None,
+    crf: Annotated[int | None, typer.Option(help="Videos: quality, lower is better.")] = None,
+    start: Annotated[str | None, typer.Option(help="Videos: from here, s or h:mm:ss.")] = None,
+    end: Annotated[str | None, typer.Option(help="Videos: up to here, s or h:mm:ss.")] = None,
     threads: ThreadsOption = None,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Restore photos and write the results to OUT."""
+    """Restore photos and videos and write the results to OUT.
+
+    A video that is interrupted goes on where it stopped when the same command runs again.
+    """
+    begin, stop = restore_video.seconds(start) or 0.0, restore_video.seconds(end)
+    clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
     jobs = restore.plan_jobs(inputs, out, recursive)
-    options = restore.Options(strength, quality, compare, overwrite)
+    options = restore.Options(strength, quality, compare, overwrite, clip)
     restorer = Restorer(model, steps=steps, threads=threads)
     results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
     restore.print_summary(results, json_report, find_unread(inputs, out, recursive))
@@ -163,6 +178,9 @@ def main() -> None:
         if done.code == INTERRUPTED:  # typer turns Ctrl-C into this
             print("interrupted; no partial file was left", file=sys.stderr)
         raise
+    except restore_video.Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except PellucidError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE)

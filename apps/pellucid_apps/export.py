@@ -3,6 +3,7 @@
 Needs the `export` extra (torch, onnx); OpenVINO and Core ML files need one more extra each.
 """
 
+import signal
 import sys
 import time
 from importlib.util import find_spec
@@ -100,15 +101,19 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Re
                 markup=False, highlight=False, soft_wrap=True,
             )  # fmt: skip
 
-    exporter = Exporter(source, request, tell)
-    rows = exporter.run()
+    # A killed export cleans up as an interrupted one does.
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        rows = Exporter(source, request, tell).run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     report = Report(
         source.card,
         rows,
         request.left_out(),
         pictures.source,
         request.threads,
-        f"{len(pictures.judged)} bundled samples, one a task",
+        f"{len(pictures.judged)} bundled samples, the last with hardly any noise",
         time.monotonic() - start,
     )
     code = snippets(rows)
@@ -122,9 +127,18 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Re
 
 def _pictures(calib: Path | None) -> "Pictures":
     """The judged samples, and the user's calibration photos or synthesised ones."""
-    from pellucid_export.calibration import Pictures, from_folder, sample_pairs, synthesised
+    from pellucid_export.calibration import (
+        Pictures,
+        from_folder,
+        mild_pair,
+        sample_pairs,
+        synthesised,
+    )
 
-    judged = sample_pairs(SAMPLES / "degraded", SAMPLES / "clean")
+    judged = [
+        *sample_pairs(SAMPLES / "degraded", SAMPLES / "clean"),
+        mild_pair(SAMPLES / "clean"),
+    ]
     if calib is not None:
         chosen = from_folder(calib, CALIBRATION_PICTURES)
         return Pictures(chosen, judged, f"{len(chosen)} pictures of {calib}")

@@ -47,3 +47,10 @@ class Progress:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr if failed else sys.stdout, flush=True)
+
+    def tell(self, line: str) -> None:
+        """A line in between, on the error stream."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        elif not self._quiet:
+            print(line, file=sys.stderr, flush=True)

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import typer
 
-from pellucid import PellucidError, PhotoError, Restorer, read_photo
+from pellucid import PellucidError, PhotoError, Restorer, read_photo, video
 from pellucid.photo import SUFFIXES, write_atomically
 
+from . import restore_video
 from .compare import before_after
 from .progress import Progress
 from .restore_unread import describe_unread, find_unread, walk
+
+READ = (*SUFFIXES, *video.SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Options:
     quality: int = 95
     compare: bool = False
     overwrite: bool = False
+    clip: video.VideoOptions = video.VideoOptions()
 
 
 @dataclass(frozen=True)
@@ -48,19 +52,26 @@ class Result:
 def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
     """Pair every input with its result; folders are mirrored below `out`.
 
-    `out` is a file when it has a picture's suffix and there is one input file.
+    `out` is a file when it has a picture's or video's suffix and there is one input file.
     """
     found = [pair for text in inputs for pair in _expand(text, recursive, out)]
     if not found:
         unread = describe_unread(find_unread(inputs, out, recursive))
         told = f"no pictures found in {', '.join(inputs)}"
         raise typer.BadParameter(f"{told}; {unread}" if unread else told)
-    to_file = out.suffix.lower() in SUFFIXES and not _is_dir(out)
+    to_file = out.suffix.lower() in READ and not _is_dir(out)
     if to_file and len(found) > 1:
         raise typer.BadParameter(f"{out} is a file, but there are {len(found)} inputs")
     if not to_file and out.is_file():
         raise typer.BadParameter(f"{out} is a file; give a folder for results")
-    return [Job(source, out if to_file else out / inside) for source, inside in found]
+    return [Job(source, out if to_file else out / _result_name(inside)) for source, inside in found]
+
+
+def _result_name(inside: Path) -> Path:
+    """Pictures keep their name; videos get a container that can be written."""
+    if inside.suffix.lower() in video.SUFFIXES:
+        return inside.with_suffix(video.result_suffix(inside))
+    return inside
 
 
 def _expand(text: str, recursive: bool, out: Path) -> list[tuple[Path, Path]]:
@@ -68,7 +79,7 @@ def _expand(text: str, recursive: bool, out: Path) -> list[tuple[Path, Path]]:
     path = Path(text)
     if _is_dir(path):
         files = walk(path, recursive, out)
-        return [(p, p.relative_to(path)) for p in files if p.suffix.lower() in SUFFIXES]
+        return [(p, p.relative_to(path)) for p in files if p.suffix.lower() in READ]
     if glob.has_magic(text) and not os.path.lexists(text):
         matches = sorted(Path(m) for m in glob.glob(text, recursive=True))
         return [(m, Path(m.name)) for m in matches if m.is_file()]
@@ -102,6 +113,8 @@ def run_jobs(
                         )
                 result = _restore_one(job, restorer, options, progress)
                 written |= dict.fromkeys(wanted, job.source)
+            except restore_video.Interrupted:
+                raise
             except PellucidError as error:
                 result = Result(str(job.source), str(job.target), error=str(error))
             except OSError as error:  # permissions, a name that is too long, a disk that vanished
@@ -117,6 +130,11 @@ def run_jobs(
 
 def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progress) -> Result:
     target = job.target
+    if video.is_video(job.source):
+        size, ms, notes = restore_video.restore_one(
+            job.source, target, restorer, options.strength, options.clip, progress
+        )
+        return Result(str(job.source), str(target), size, ms, notes=notes)
     for path in [target, _sheet(target)] if options.compare else [target]:
         if path.exists() and not options.overwrite:
             raise PhotoError(f"{job.source}: {path} exists; use --overwrite to replace it")

@@ -16,12 +16,15 @@ from rich.progress import Progress as Bar
 
 from pellucid import PellucidError
 
+from .ablate import ablate
+
 if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
     from pellucid_teacher.training.loop import Report, TrainConfig
     from pellucid_teacher.training.watch import Picture
 
 app = typer.Typer(help="Train students and teachers.", no_args_is_help=True, rich_markup_mode=None)
+app.command()(ablate)
 PRINT_EVERY = 100
 
 
@@ -76,12 +79,12 @@ def student(
     dev_every: DevEvery = 2500,
 ) -> None:
     """Train a student on ground truth, or from a teacher, and write OUT/student.safetensors."""
-    _need_torch()
+    need_torch()
     from pellucid_student.plain_unet import PRESETS
     from pellucid_student.train import StudentRecipe, keep_student, train_student
     from pellucid_teacher.training.watch import restore_whole
 
-    _known(preset, PRESETS)
+    known(preset, PRESETS)
     recipe = StudentRecipe(preset, crop)
     config = replace(recipe.train, workers=workers, steps=steps or recipe.train.steps)
     recipe = replace(recipe, train=config)
@@ -94,7 +97,7 @@ def student(
         asked = _Lesson(preset, from_teacher, teacher_steps, ingredient, start, minutes, crop)
         _distil(course, asked, config, restore, dataset or [])
         return
-    _run(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
+    run_course(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
     print(f"wrote {keep_student(recipe, out, dataset or [])}")
 
 
@@ -120,15 +123,15 @@ def teacher(
 
     Several GPUs: torchrun --nproc-per-node=N -m pellucid_apps train teacher ...
     """
-    _need_torch()
+    need_torch()
     from pellucid_teacher.networks.diffuir_unet import PRESETS
     from pellucid_teacher.teachers import RECIPES, train_teacher
     from pellucid_teacher.training.checkpoint import averaged_weights
     from pellucid_teacher.training.watch import restore_whole
     from pellucid_teacher.weights import save_teacher
 
-    _known(preset, PRESETS)
-    _known(recipe, RECIPES)
+    known(preset, PRESETS)
+    known(recipe, RECIPES)
     chosen = RECIPES[recipe](preset)
     config = replace(
         chosen.train,
@@ -146,7 +149,7 @@ def teacher(
         noise = chosen.start_noise
         return restore_whole(report.ema, picture, chosen.steps, start_noise=noise, device=device)
 
-    if _run(course, lambda corpus: train_teacher(chosen, corpus, out, minutes), restore):
+    if run_course(course, lambda corpus: train_teacher(chosen, corpus, out, minutes), restore):
         weights, step = averaged_weights(out)
         for path in save_teacher(out, weights, chosen, step, dataset or []):
             print(f"wrote {path}")
@@ -195,12 +198,12 @@ def _distil(
     def begin(corpus: "Corpus") -> "Iterator[Report]":
         return distill.train_distilled(student, plan, corpus, course.out, asked.minutes, mentor)
 
-    if _run(course, begin, restore):
+    if run_course(course, begin, restore):
         path = distill.keep_distilled(student, asked.preset, plan, course.out, datasets, mentor)
         print(f"wrote {path}")
 
 
-def _run(
+def run_course(
     course: Course,
     start: "Callable[[Corpus], Iterator[Report]]",
     restore: "Callable[[Report, Picture], Picture]",
@@ -244,12 +247,12 @@ def _line(report: "Report", loss: float) -> str:
     return f"step {report.step}  loss {loss:.4f}  lr {report.lr:.1e}  {rate:.0f} ms/step"
 
 
-def _known(name: str, names: Mapping[str, object]) -> None:
+def known(name: str, names: Mapping[str, object]) -> None:
     if name not in names:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(names)}")
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
     from importlib.util import find_spec
 
     if any(find_spec(name) is None for name in ("torch", "accelerate", "safetensors")):

@@ -19,6 +19,7 @@ from .gates import ExportError
 
 SIDE = 256
 SMALLEST = 32
+MILD_SIGMA = 5.0  # of 255
 # Equal shares: a rare task's range counts as much as a frequent one's.
 MIX = TaskMix(rain=1, lowlight=1, haze=1, snow=1, blur=1, noise=1, clean=1)
 
@@ -99,6 +100,14 @@ def sample_pairs(degraded: Path, clean: Path) -> list[JudgedPair]:
         for path in _pictures(degraded)
         if path.stem in partners
     ]
+
+
+def mild_pair(clean: Path) -> JudgedPair:
+    """The first photo of a folder with a little noise, as good cameras give: nothing to gain, so
+    that whatever an integer file adds to it shows."""
+    photo = fit(_batch(_unit(_pictures(clean)[0])), (SIDE, SIDE))
+    noise = np.random.default_rng(0).standard_normal(photo.shape) * (MILD_SIGMA / 255.0)
+    return JudgedPair("mild", np.clip(photo + noise, 0.0, 1.0).astype(np.float32), photo)
 
 
 def fit(picture: Batch, size: tuple[int, int]) -> Batch:

@@ -2,7 +2,7 @@
 
 torch writes pixel-unshuffle as Reshape, Transpose, Reshape over six dimensions, which phones and
 the Neural Engine do not take. Together with the convolution behind it, it is one strided
-convolution on the full picture: fewer ops everywhere, and less time on a CPU too. torch writes
+convolution on the full picture: fewer ops, and no more time on a CPU. torch writes
 pixel-shuffle as DepthToSpace in channel order CRD, where Android knows DCR only; the convolution
 before it may write its channels in the other order for free.
 

@@ -102,6 +102,8 @@ def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until both sides are multiples, (1, 3, H', W')."""
     bottom = -image.shape[2] % multiple
     right = -image.shape[3] % multiple
+    if isinstance(bottom, int) and isinstance(right, int) and bottom == right == 0:
+        return image  # of a fixed size: an empty Pad would be one op that NPUs may not have
     return F.pad(image, (0, right, 0, bottom), mode="replicate")
 
 

@@ -41,7 +41,7 @@ class SceneSmoother:
     def reset(self) -> None:
         """Forget everything; the next frame starts anew, as after a seek."""
         self._scene: NDArray[np.float32] | None = None
-        self._thumbnail: NDArray[Any] | None = None
+        self._layout: NDArray[np.float32] | None = None
         self._shape: tuple[int, ...] = ()
         self._time_s = 0.0
         self.started_anew = False
@@ -55,19 +55,20 @@ class SceneSmoother:
         """
         small = shrink(pixels)
         measured = measure_scene(pixels)  # texture needs full resolution
+        layout = _layout(small)
         self.started_anew = (
             self._scene is None
-            or self._thumbnail is None
+            or self._layout is None
             or pixels.shape != self._shape
             or time_s < self._time_s
-            or is_cut(self._thumbnail, small)
+            or not _correlate(self._layout, layout)
         )
         if self._scene is None or self.started_anew or self._time_constant_s == 0.0:
             self._scene = measured
         else:
             share = -math.expm1(-(time_s - self._time_s) / self._time_constant_s)
             self._scene = self._scene + np.float32(share) * (measured - self._scene)
-        self._thumbnail, self._shape, self._time_s = small, pixels.shape, time_s
+        self._layout, self._shape, self._time_s = layout, pixels.shape, time_s
         return self._scene
 
 
@@ -80,16 +81,25 @@ def is_cut(before: NDArray[Any], after: NDArray[Any]) -> bool:
     """
     if before.shape != after.shape:
         return True
-    one, other = _layout(before), _layout(after)
-    variances = (float(np.mean(one * one)) + _FLAT) * (float(np.mean(other * other)) + _FLAT)
-    correlation = (float(np.mean(one * other)) + _FLAT) / math.sqrt(variances)
-    return correlation < CUT_CORRELATION
+    return not _correlate(_layout(before), _layout(after))
+
+
+def _correlate(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    # Dot products: these few numbers are worked on for every frame of a stream.
+    flat = _FLAT * one.size
+    variances = (float(np.vdot(one, one)) + flat) * (float(np.vdot(other, other)) + flat)
+    return (float(np.vdot(one, other)) + flat) / math.sqrt(variances) >= CUT_CORRELATION
 
 
 def _layout(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Centred luma of a picture at most _CUT_SIDE wide, (h, w)."""
-    luma = thumbnail(pixels) @ np.array([0.299, 0.587, 0.114], np.float32)
+    """Centred luma in [0, 1] of a picture, at most _CUT_SIDE wide, (h, w)."""
+    small = shrink(pixels)
+    if small.dtype != np.uint8:
+        small = thumbnail(pixels)
+    luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     scale = min(1.0, _CUT_SIDE / max(luma.shape))
     size = (max(1, round(luma.shape[1] * scale)), max(1, round(luma.shape[0] * scale)))
-    small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
-    return np.asarray(small - small.mean(), np.float32)
+    tiny = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
+    if small.dtype == np.uint8:
+        tiny *= np.float32(1.0 / 255.0)
+    return np.asarray(tiny - cv2.mean(tiny)[0], np.float32)

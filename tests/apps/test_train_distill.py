@@ -41,3 +41,19 @@ def test_ingredients_that_need_a_teacher_say_so(data: Path) -> None:
     done = CliRunner().invoke(app, [*arguments, "--teacher", str(data / "absent")])
     assert "no such weights file" in str(done.exception)
     assert not (data / "run").exists()
+
+
+def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
+    pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
+    arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.7, "-o", data / "pruned"]
+    arguments += ["--data", data / "train", "--finetune-minutes", 0.001, "--workers", 0]
+    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    pruned, _ = load_student(data / "pruned" / "pruned.safetensors")
+    tuned, told = load_student(data / "pruned" / "student.safetensors")
+    assert tuned.config == pruned.config != PICO
+    assert told.preset == "wide-pruned" and told.teacher is not None
+    done = CliRunner().invoke(
+        app, ["prune", str(data / "wide.safetensors"), "-o", "x", "--finetune-minutes", "1"]
+    )
+    assert "add --data FOLDER" in str(done.exception)

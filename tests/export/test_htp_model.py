@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import pellucid
 from pellucid.scene import measure_scene
-from pellucid_export.htp_model import HTPModelError, htp_model
+from pellucid_export.htp_model import MARGIN, HTPModelError, htp_model
 from pellucid_export.proof import htp
 from pellucid_export.proof.graph import read_graph
 from pellucid_export.proof.readiness import readiness, target_names
@@ -108,3 +108,20 @@ def test_wrong_requests(tmp_path: Path) -> None:
         htp_model(model, WIDTH, HEIGHT, pictures())
     with pytest.raises(HTPModelError, match="multiples of the model's"):
         htp_model(model, 30, 48, [np.zeros((30, 48, 3), np.float32)])
+
+
+def test_sixteen_bits_leave_room_for_scenes_that_were_not_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A picture darker than the calibration's is cut off by their ranges, not by wider ones."""
+    model, dark = onnx.load(str(BUNDLED)), pictures()[0] * np.float32(0.3)
+    (expected,) = session(BUNDLED).run(None, feeds(dark))
+    errors = {}
+    for margin in (1.0, 4.0):
+        monkeypatch.setitem(MARGIN, 16, margin)
+        path = tmp_path / f"{margin}.onnx"
+        onnx.save(htp_model(model, HEIGHT, WIDTH, pictures(), 16), path)
+        (got,) = session(path).run(None, feeds(dark))
+        errors[margin] = float(np.mean((got - expected) ** 2))
+    assert errors[4.0] < 2e-4  # 37 dB
+    assert errors[1.0] > 5 * errors[4.0]

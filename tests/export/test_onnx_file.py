@@ -12,8 +12,9 @@ from torch import nn
 
 from pellucid.scene import SCENE_SIZE, measure_scene
 from pellucid_export import onnx_file
-from pellucid_export.card import KEY, macs_per_pixel
-from pellucid_export.onnx_file import ParityError, agreement_db, export_onnx
+from pellucid_export.card import KEY, card, macs_per_pixel
+from pellucid_export.gates import ParityError, agreement_db
+from pellucid_export.onnx_file import export_onnx, to_onnx
 from pellucid_export.restoration import Restoration, unmeasured_scene
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO, PlainUNet
@@ -132,3 +133,15 @@ def test_agreement_in_closed_form() -> None:
     assert agreement_db(zero, zero) == 200.0
     assert agreement_db(zero + np.nan, zero) == float("-inf")
     assert agreement_db(np.zeros((1, 2), np.float32), zero) == float("-inf")
+
+
+def test_fixed_sizes_need_no_padding_ops_and_no_file_tells_where_it_was_made(
+    student: PlainUNet, exported: Path
+) -> None:
+    told = card(student, Provenance("pico", "test", 0), 1)
+    fixed = to_onnx(Restoration(student, 1).eval(), told, size=(32, 48))
+    ops = {node.op_type for node in fixed.graph.node}
+    assert not ops & {"Pad", "Shape", "Mod"}
+    assert [d.dim_value for d in fixed.graph.input[0].type.tensor_type.shape.dim] == [1, 3, 32, 48]
+    for data in (fixed.SerializeToString(), exported.read_bytes()):
+        assert str(Path(onnx_file.__file__).parent).encode() not in data

@@ -8,7 +8,7 @@ import torch
 from export_fakes import picture, small_student
 
 import pellucid_apps
-from pellucid_export.calibration import fit, sample_pairs, synthesised
+from pellucid_export.calibration import fit, mild_pair, sample_pairs, synthesised
 from pellucid_export.restoration import Restoration
 from pellucid_export.sensitivity import (
     Sensitivity,
@@ -90,3 +90,6 @@ def test_bundled_pictures() -> None:
     pairs = sample_pairs(SAMPLES / "degraded", SAMPLES / "clean")
     assert [p.task for p in pairs] == ["blur", "haze", "lowlight", "noise", "rain", "snow"]
     assert all(p.degraded.shape == p.clean.shape for p in pairs)
+    mild = mild_pair(SAMPLES / "clean")
+    error = float(np.mean((mild.degraded - mild.clean) ** 2))
+    assert error == pytest.approx((5 / 255) ** 2, rel=0.1)

@@ -264,7 +264,7 @@ HTP = Target(
     _COMMON
     | _no("BatchNormalization", "LayerNormalization", "Gather", "Gelu", "GridSample", "HardSwish")
     | _no("LRN", "LogSoftmax", "LpNormalization", "Round", "Sign", "Sin", "Cos", "Tile", "TopK")
-    | _no("Expand", "Floor", "And", "Or", "Not", "ArgMax", "ArgMin", "ReduceProd", "Asin", "Atan")
+    | _no("Expand", "Floor", "And", "Or", "Not", "ArgMax", "ArgMin", "Atan")
     | _no("Reciprocal"),
     QNN,
     (
@@ -281,7 +281,16 @@ HTP = Target(
             _NO_OPS,
             _float_island,
             "a layer in floats inside a quantised graph: the graph does not compile",
-            "quantise every op, and feed the scene code instead of measuring it in the graph",
+            "quantise every op and feed the scene code (pellucid_export.htp_model)",
+            EMULATOR,
+        ),
+        Rule(
+            Verdict.UNSUPPORTED,
+            frozenset(_COMPARE) | _no("Gather", "Elu", "Round", "Atan", "LpNormalization"),
+            lambda layer, graph: not layer.quantised,
+            "listed, yet a graph with it does not compile in floats",
+            "decide on the host: feed the scene code as an ordinary input "
+            "(pellucid_export.htp_model)",
             EMULATOR,
         ),
         Rule(
@@ -313,7 +322,7 @@ HTP = Target(
             _NO_OPS,
             _all_float,
             "floats run as fp16, on newer HTPs only and at half the rate or less",
-            "quantise: -p w8a8",
+            "quantise every op: pellucid_export.htp_model",
             QNN,
         ),
     ),

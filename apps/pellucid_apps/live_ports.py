@@ -1,0 +1,76 @@
+"""What `pellucid live` understands as a source and as a sink."""
+
+import re
+import sys
+from pathlib import Path
+
+from pellucid.frames import FrameError, Sink, Source
+from pellucid.frames.cameras import CameraSource, find_camera
+from pellucid.frames.files import FolderSource, Paced, VideoSource
+from pellucid.frames.frame import Clock
+from pellucid.frames.mjpeg import PageSink
+from pellucid.frames.raw import RawSink, RawSource
+from pellucid.frames.screens import VirtualCameraSink, WindowSink, has_windows
+from pellucid.frames.writers import VIDEOS, FolderSink, VideoSink
+
+
+def parse_size(told: str | None) -> tuple[int, int] | None:
+    """ "1280x720" to (1280, 720). FrameError if it is not that."""
+    if told is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", told)
+    if match is None:
+        raise FrameError(f"expected a size like 1280x720, got {told!r}")
+    return int(match[1]), int(match[2])
+
+
+def open_source(
+    told: str, clock: Clock, size: tuple[int, int] | None, fps: float, every_frame: bool
+) -> Source:
+    """The source of a name: -, a path or a camera. Files play by the clock unless every_frame."""
+    if told == "-":
+        if size is None:
+            raise FrameError("raw frames do not tell their size; add --size WIDTHxHEIGHT")
+        return RawSource(sys.stdin.buffer, *size, clock)
+    path = Path(told)
+    if path.is_dir() or path.is_file():
+        recorded = FolderSource(path, fps) if path.is_dir() else VideoSource(path)
+        return recorded if every_frame else Paced(recorded, clock)
+    if path.suffix or "/" in told:
+        raise FrameError(f"{told}: no such file or folder")
+    return CameraSource(find_camera(told), clock, size, fps)
+
+
+def default_sink() -> str:
+    """A window where OpenCV can open one, else a page."""
+    return "window" if has_windows() else "page"
+
+
+def open_sink(told: str, fps: float, overwrite: bool) -> Sink:
+    """The sink of a name. FrameError if it cannot be opened."""
+    if told == "window":
+        return WindowSink()
+    if told == "camera":
+        return VirtualCameraSink(fps)
+    if told == "-":
+        return RawSink(sys.stdout.buffer)
+    page = re.fullmatch(r"page(?::(\d{1,5}))?", told)
+    if page is not None:
+        return PageSink(int(page[1] or 0))
+    path = Path(told)
+    if path.suffix.lower() in VIDEOS:
+        return VideoSink(path, overwrite=overwrite)
+    if path.suffix:
+        raise FrameError(
+            f"{told}: expected window, page, camera, -, a folder or a video ({', '.join(VIDEOS)})"
+        )
+    return FolderSink(path, overwrite)
+
+
+def check_unlike(source: str, sinks: list[str]) -> None:
+    """FrameError where a sink would write over the source or over another sink."""
+    places = [Path(name).resolve() for name in sinks if name not in ("-", "window", "camera")]
+    if source != "-" and Path(source).exists() and Path(source).resolve() in places:
+        raise FrameError(f"{source} is both source and sink; write elsewhere")
+    if len(set(sinks)) < len(sinks):
+        raise FrameError(f"a sink is named twice: {', '.join(sinks)}")

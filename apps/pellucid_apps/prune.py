@@ -1,0 +1,92 @@
+"""`pellucid prune`: a smaller student out of a wider one, fine-tuned with the wider as teacher."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid import PellucidError
+
+from .train import Course, run_course
+
+FINETUNE_LR = 3e-4  # a third of a fresh student's: the weights are nearly right
+
+
+def prune(
+    weights: Annotated[Path, typer.Argument(help="A student's .safetensors.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    macs_ratio: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the operations to keep.")
+    ] = 0.5,
+    data: Annotated[Path | None, typer.Option(help="Training folder, to fine-tune.")] = None,
+    finetune_minutes: Annotated[float | None, typer.Option(help="Time for fine-tuning.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 1,
+) -> None:
+    """Prune a student and fine-tune what is left, with the original as its teacher."""
+    _run(weights, macs_ratio, out, data, finetune_minutes, workers)
+
+
+def _run(
+    weights: Path,
+    macs_ratio: float,
+    out: Path,
+    data: Path | None,
+    minutes: float | None,
+    workers: int,
+) -> None:
+    """Write OUT/pruned.safetensors and, after fine-tuning, OUT/student.safetensors."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None or find_spec("torch_pruning") is None:
+        raise PellucidError("pruning needs torch-pruning: pip install 'pellucid[prune]'")
+    if minutes is not None and data is None:
+        raise PellucidError("fine-tuning needs pictures: add --data FOLDER")
+    from pellucid_student.prune import prune as prune_student
+    from pellucid_student.weights import Provenance, load_student, parameter_count, save_student
+
+    try:
+        wide, told = load_student(weights)
+        done = prune_student(wide, macs_ratio)
+    except ValueError as error:
+        raise PellucidError(str(error)) from error
+    preset = f"{told.preset}-pruned"
+    made = f"pruned to {done.macs_ratio:.2f} of the operations of: {told.recipe}"
+    kept = Provenance(
+        preset, made, told.steps, told.datasets, told.license, told.teacher, str(date.today())
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    save_student(out / "pruned.safetensors", done.student, kept)
+    print(
+        f"widths {wide.config.widths} -> {done.student.config.widths}, "
+        f"{parameter_count(wide)} -> {parameter_count(done.student)} parameters, "
+        f"{done.macs_ratio:.2f} of the operations"
+    )
+    print(f"wrote {out / 'pruned.safetensors'}")
+    if minutes is not None and data is not None:
+        _finetune(weights, out, data, minutes, workers)
+
+
+def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int) -> None:
+    from pellucid_student import distill
+    from pellucid_student.mentor import load_mentor
+    from pellucid_student.plain_unet import PlainUNet
+    from pellucid_student.train import STUDENT_TRAIN
+    from pellucid_student.weights import begin_from, load_student
+    from pellucid_teacher.training.watch import restore_whole
+
+    folded, told = load_student(out / "pruned.safetensors")
+    student = PlainUNet(folded.config)
+    begin_from(student, out / "pruned.safetensors")
+    mentor = load_mentor(weights)
+    config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
+    plan = distill.Course(distill.with_ingredients(["gating"], teacher=True), config)
+    multiple = folded.config.multiple
+    if run_course(
+        Course(data, out, (), None, 2500),
+        lambda corpus: distill.train_distilled(student, plan, corpus, out, minutes, mentor),
+        lambda report, picture: restore_whole(report.ema, picture, 1, multiple),
+    ):
+        path = distill.keep_distilled(student, told.preset, plan, out, told.datasets, mentor)
+        print(f"wrote {path}")

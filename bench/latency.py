@@ -1,0 +1,179 @@
+"""Time of one call at one size, in four engines, each beside a reference of plain convolutions."""
+
+import contextlib
+import io
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from pellucid_export.conv_reference import conv_stack
+from pellucid_student.layers import fold
+from pellucid_teacher.macs import count_macs
+from pellucid_teacher.processes import diffuir
+
+REFERENCE_MACS = 8e9
+ENGINES = ("onnxruntime-f32", "onnxruntime-int8", "openvino-f32", "openvino-int8")
+Call = Callable[[], object]
+
+
+class OneStep(nn.Module):
+    """A one-step restorer around a denoiser: (1, 3, H, W) in [0, 1] -> same."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.start = 1.0 - float(diffuir.schedule().delta_bar[-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        degraded = 2.0 * image - 1.0
+        time_value = torch.full((1,), 999.0)
+        clean = degraded - self.network(self.start * degraded, degraded, time_value)
+        return ((clean.clamp(-1.0, 1.0)) + 1.0) / 2.0
+
+
+def measure(
+    network: nn.Module, height: int, width: int, threads: int, rounds: int
+) -> dict[str, Any]:
+    """{"gmac", "params", engine: {"ratio", "ms", "reference_ms"}}; medians over `rounds` rounds.
+
+    Each round runs every engine once, next to the reference in the same library, so that what else
+    the machine does meets both. ratio: time over the reference's; int8 too is against its f32.
+    """
+    deployed = fold(network)
+    told: dict[str, Any] = {
+        "gmac": count_macs(network, height, width).total / 1e9,
+        "params": sum(p.numel() for p in deployed.parameters()),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        calls = _calls(deployed, home, height, width, threads)
+        references = {
+            "onnxruntime": _onnxruntime(_reference(home, height, width), threads),
+            "openvino": _openvino(_reference(home, height, width), threads),
+        }
+        times: dict[str, list[tuple[float, float]]] = {engine: [] for engine in calls}
+        for index in range(rounds + 1):  # the first round warms up
+            for engine, call in calls.items():
+                pair = _seconds(call), _seconds(references[engine.split("-")[0]])
+                if index:
+                    times[engine].append(pair)
+    for engine, pairs in times.items():
+        told[engine] = {
+            "ratio": statistics.median(own / ref for own, ref in pairs),
+            "ms": 1e3 * statistics.median(own for own, _ in pairs),
+            "reference_ms": 1e3 * statistics.median(ref for _, ref in pairs),
+        }
+    return told
+
+
+def _seconds(call: Call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _calls(
+    deployed: nn.Module, home: Path, height: int, width: int, threads: int
+) -> dict[str, Call]:
+    f32, int8 = home / "f32.onnx", home / "int8.onnx"
+    _export(OneStep(deployed).eval(), f32, height, width)
+    _quantise(f32, int8, height, width)
+    return {
+        "onnxruntime-f32": _onnxruntime(f32, threads),
+        "onnxruntime-int8": _onnxruntime(int8, threads),
+        "openvino-f32": _openvino(f32, threads),
+        "openvino-int8": _openvino(int8, threads),
+    }
+
+
+def _export(module: nn.Module, path: Path, height: int, width: int) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            (torch.rand(1, 3, height, width),),
+            dynamo=True,
+            opset_version=20,
+            input_names=["input"],
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    onnx.save(program.model_proto, path)
+
+
+def _quantise(f32: Path, int8: Path, height: int, width: int) -> None:
+    """Convolutions in 8 bits, calibrated on one random picture: for timing only."""
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class One(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            image = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+            self.feeds = iter([{"input": image}])
+
+        def get_next(self) -> Any:
+            return next(self.feeds, None)
+
+    logging.getLogger().setLevel(logging.ERROR)
+    quantize_static(
+        f32,
+        int8,
+        One(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv"],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _reference(home: Path, height: int, width: int) -> Path:
+    path = home / "reference.onnx"
+    if not path.exists():
+        onnx.save(conv_stack(REFERENCE_MACS, height, width), path)
+    return path
+
+
+def _feed(shape: list[int]) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def _onnxruntime(path: Path, threads: int) -> Call:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    port = session.get_inputs()[0]
+    feeds = {port.name: _feed(port.shape)}
+    return lambda: session.run(None, feeds)
+
+
+def _openvino(path: Path, threads: int) -> Call:
+    import openvino
+
+    told = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled = openvino.compile_model(openvino.convert_model(path), "CPU", told)
+    request = compiled.create_infer_request()
+    feed = _feed(list(compiled.inputs[0].shape))
+    return lambda: request.infer([feed])

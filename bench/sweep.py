@@ -1,0 +1,168 @@
+"""Architecture by measurement: latency against dB after an equal short training.
+
+    python bench/sweep.py -o runs/sweep --threads 2                       latency only
+    python bench/sweep.py -o runs/sweep --train DATA --minutes 7 --dev DEV   and dB
+    python bench/sweep.py -o runs/sweep --plot pareto.png                 draw what is there
+
+Restartable: results.json keeps every finished measurement, a broken training goes on.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / folder) for folder in ("teacher", "student", "export", "runtime")]
+sys.path.insert(0, str(ROOT / "bench"))
+
+from candidates import ANCHOR, CANDIDATES  # noqa: E402
+
+Results = dict[str, Any]
+
+
+def load(folder: Path, wanted: Results) -> Results:
+    """results.json of the folder, or a new one; exits if it was measured under other conditions."""
+    path = folder / "results.json"
+    if not path.exists():
+        return {"conditions": wanted, "candidates": {}}
+    found: Results = json.loads(path.read_text())
+    if found["conditions"] != wanted:
+        sys.exit(f"error: {path} was made with {found['conditions']}, now {wanted}; use a new -o")
+    return found
+
+
+def save(folder: Path, results: Results) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "results.json.partial"
+    partial.write_text(json.dumps(results, indent=1) + "\n")
+    os.replace(partial, folder / "results.json")
+
+
+def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
+    """Equal minutes, equal seed; dB on held-out crops a task and on the watched sets."""
+    from pellucid_student.held import HeldCrops, hold_out
+    from pellucid_student.objective import unrolled_loss
+    from pellucid_student.train import STUDENT_TRAIN
+    from pellucid_teacher.data.corpus import load_corpus
+    from pellucid_teacher.data.stream import single_thread_opencv
+    from pellucid_teacher.data.synthesis import Synthesis
+    from pellucid_teacher.training.checkpoint import averaged_weights
+    from pellucid_teacher.training.loop import train
+    from pellucid_teacher.training.watch import Watch, restore_whole
+
+    single_thread_opencv()
+    training, held = hold_out(load_corpus(args.train))
+    crops = HeldCrops.draw(held)
+    torch.manual_seed(1)
+    network = CANDIDATES[name]()
+    synthesis = Synthesis(training, 96, hold=STUDENT_TRAIN.batch_size)
+    for _ in train(network, unrolled_loss, synthesis, STUDENT_TRAIN, folder / name, args.minutes):
+        pass
+    weights, step = averaged_weights(folder / name)
+    network.load_state_dict(weights)
+    network.eval()
+    device = next(network.parameters()).device
+    told: Results = {"steps": step, "minutes": args.minutes}
+    told["crops"] = crops.psnr(network, 1, device)
+    if args.dev is not None:
+        look = Watch.load(args.dev, pairs=4).look(
+            lambda picture: restore_whole(network, picture, 1, multiple=16, device=device)
+        )
+        told["watched"] = {set_name: after for set_name, (_, after) in look.figures.items()}
+    return told
+
+
+def plot(results: Results, engine: str, path: Path) -> None:
+    """dB (mean over held-out tasks) over latency; peers are drawn where a `noise` figure exists."""
+    try:
+        import matplotlib
+    except ImportError:
+        sys.exit("error: plots need matplotlib: pip install 'pellucid[plots]'")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    points = []
+    for name, told in results["candidates"].items():
+        if "training" in told and "latency" in told:
+            tasks = told["training"]["crops"]
+            points.append(
+                (told["latency"][engine]["ratio"], sum(tasks.values()) / len(tasks), name)
+            )
+    if not points:
+        sys.exit("error: nothing has both latency and dB yet; run with --train DATA first")
+    front, best = [], float("-inf")
+    for ratio, db, name in sorted(points):
+        axes.plot(ratio, db, "o", color="tab:blue")
+        axes.annotate(name, (ratio, db), xytext=(4, 4), textcoords="offset points", fontsize=7)
+        if db > best:
+            best = db
+            front.append((ratio, db))
+    axes.plot(*zip(*front, strict=True), color="tab:blue", linewidth=1, label="Pareto front")
+    axes.set(
+        xlabel=f"time of one step / time of 8 GMAC of 3x3 convolutions ({engine})",
+        ylabel="dB, held-out synthetic crops, mean over tasks",
+        xscale="log",
+    )
+    anchor = results["candidates"].get(ANCHOR, {}).get("latency")
+    peers = json.loads((ROOT / "bench" / "peers.json").read_text())["peers"]
+    if anchor is not None:
+        # Peers were measured on another machine and scored on CBSD68 at sigma 25: own axis.
+        other = axes.twinx()
+        other.set_ylabel("peers: dB, CBSD68 sigma 25, published weights", color="tab:red")
+        for peer in peers:
+            ratio = peer["times_ffdnet"] * anchor[engine]["ratio"]
+            other.plot(ratio, peer["psnr"], "x", color="tab:red")
+            spot = {"xytext": (4, -10), "textcoords": "offset points", "fontsize": 7}
+            other.annotate(peer["name"], (ratio, peer["psnr"]), color="tab:red", **spot)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=130)
+    print(f"wrote {path}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--only", nargs="+", choices=CANDIDATES, help="default: all")
+    parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--train", type=Path, help="training folder: also train every candidate")
+    parser.add_argument("--minutes", type=float, default=7.0, help="of training, each")
+    parser.add_argument("--dev", type=Path, help="sets to measure on after training")
+    parser.add_argument("--plot", type=Path, help="draw the results to this PNG and stop")
+    parser.add_argument("--engine", default="openvino-f32", help="whose latency the plot shows")
+    args = parser.parse_args()
+    conditions = {"height": args.height, "width": args.width, "threads": args.threads}
+    results = load(args.out, conditions)
+    if args.plot is not None:
+        plot(results, args.engine, args.plot)
+        return 0
+    from latency import measure
+
+    torch.set_num_threads(args.threads)
+    for name in args.only or CANDIDATES:
+        told = results["candidates"].setdefault(name, {})
+        if "latency" not in told:
+            torch.manual_seed(0)
+            network = CANDIDATES[name]()
+            told["latency"] = measure(network, args.height, args.width, args.threads, args.rounds)
+            save(args.out, results)
+        if args.train is not None and name != ANCHOR and "training" not in told:
+            told["training"] = train_one(name, args, args.out)
+            save(args.out, results)
+        speed = told["latency"]
+        engines = {k: v["ratio"] for k, v in speed.items() if isinstance(v, dict)}
+        ratios = "  ".join(f"{engine} {ratio:.2f}" for engine, ratio in engines.items())
+        print(f"{name:30} {speed['gmac']:6.1f} GMAC  {ratios}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

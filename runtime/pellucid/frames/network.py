@@ -1,0 +1,98 @@
+"""The network as a live stream sees it: a frame in, a frame out, on a chosen rung."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..card import ModelCard
+from ..engine import Engine
+from ..restorer import MODELS, find_model
+from .budget import Rung
+from .frame import Pixels
+from .guided import Carrier, reduce
+
+Scene = NDArray[np.float32]
+Pass = Callable[[Pixels, Scene], Pixels]
+OpenPass = Callable[[str, int], Pass]
+
+
+class Restored(NamedTuple):
+    """A restored frame, (H, W, 3) uint8 RGB, and the network's part of the time, in seconds."""
+
+    pixels: Pixels
+    network_s: float
+
+
+class FrameRestorer(Protocol):
+    """Restores one frame on a rung; the frame is not written to."""
+
+    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung) -> Restored: ...
+
+
+class NetworkRestorer:
+    """Runs a network, at full size or small with guided upsampling.
+
+    open_pass(model, steps): called once for each model and number of steps that is met.
+    """
+
+    def __init__(self, open_pass: OpenPass) -> None:
+        self._open_pass = open_pass
+        self._passes: dict[tuple[str, int], Pass] = {}
+        self._carry_over = Carrier()
+
+    def prepare(self, model: str, steps: int) -> Pass:
+        """Open a model ahead of its first frame. ModelError if there is no such model."""
+        key = (model, steps)
+        if key not in self._passes:
+            self._passes[key] = self._open_pass(*key)
+        return self._passes[key]
+
+    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung) -> Restored:
+        run = self.prepare(rung.model, rung.steps)
+        small = reduce(pixels, rung.shrink)
+        started = time.perf_counter()
+        restored = run(small, scene)
+        network_s = time.perf_counter() - started
+        if rung.shrink > 1:
+            restored = self._carry_over(pixels, small, restored, rung.shrink)
+        return Restored(restored, network_s)
+
+
+def open_onnx(model: str, steps: int, threads: int | None = None) -> Pass:
+    """A pass of ONNX Runtime over whole frames. ModelError if there is no such model."""
+    engine = Engine(find_model(model, steps), threads)
+
+    def run(pixels: Pixels, scene: Scene) -> Pixels:
+        # One walk over the frame: to float, to planes, to [0, 1].
+        planes = cv2.dnn.blobFromImage(pixels, 1.0 / 255.0)  # (1, 3, H, W)
+        restored = engine.run(np.asarray(planes, np.float32), scene)[0]
+        return _to_frame(restored)
+
+    return run
+
+
+def rank_models(wanted: str) -> tuple[tuple[str, float], ...]:
+    """(name, cost of a step and pixel): the wanted model, then cheaper bundled ones, dearest first.
+
+    A model given by its file has no cheaper sisters.
+    """
+    names = {path.stem.split("-")[1] for path in MODELS.glob("allinone-*-1step.onnx")}
+    if wanted not in names or len(names) == 1:
+        return ((wanted, 1.0),)
+    cost = {name: _cost(Engine(find_model(name, 1), 1).card) for name in names}
+    cheaper = sorted((n for n in names if cost[n] < cost[wanted]), key=lambda n: -cost[n])
+    return tuple((name, cost[name]) for name in [wanted, *cheaper])
+
+
+def _cost(card: ModelCard) -> float:
+    return card.macs_per_pixel or float(card.params)
+
+
+def _to_frame(planes: NDArray[np.float32]) -> Pixels:
+    """(3, H, W) in [0, 1] to (H, W, 3) uint8, rounded and clipped."""
+    levels = [cv2.addWeighted(p, 255.0, p, 0.0, 0.0, dtype=cv2.CV_8U) for p in planes]
+    return np.asarray(cv2.merge(levels), np.uint8)

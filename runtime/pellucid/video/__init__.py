@@ -1,0 +1,32 @@
+"""Videos in and out with nothing lost: times, sound, subtitles, chapters, rotation, colour tags.
+
+    plan = plan_video(Path("rain.mp4"), Path("dry.mp4"), VideoOptions())
+    restore_video(plan, lambda: SteadyRestorer(Restorer()), "tiny-1step", VideoOptions())
+
+Needs PyAV: pip install 'pellucid[video]'.
+"""
+
+from .encoder import CODECS, result_suffix
+from .restore import (
+    FrameRestorer,
+    Plan,
+    SteadyRestorer,
+    VideoOptions,
+    plan_video,
+    restore_video,
+)
+from .source import SUFFIXES, VideoError, is_video
+
+__all__ = [
+    "CODECS",
+    "SUFFIXES",
+    "FrameRestorer",
+    "Plan",
+    "SteadyRestorer",
+    "VideoError",
+    "VideoOptions",
+    "is_video",
+    "plan_video",
+    "restore_video",
+    "result_suffix",
+]

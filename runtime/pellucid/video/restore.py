@@ -1,0 +1,219 @@
+"""A video restored frame by frame: same frames, same times, everything else as it was."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from ..restorer import Restorer
+from ..temporal import SceneSmoother
+from .assemble import Part, assemble, unstorable
+from .encoder import Coding, choose
+from .pixels import Converter
+from .reader import Damage, read_frames
+from .segments import Segment, Store, writing
+from .source import Source, Track, VideoError, fingerprint, probe
+
+WARM_UP_S = 5.0  # of frames looked at before a later start, for what is smoothed over time
+
+Progress = Callable[[int, int], None]  # frames done, frames in all (0: unknown)
+
+
+class FrameRestorer(Protocol):
+    """Restores the frames of one track in order. pixels: (H, W, 3) RGB, uint8 or uint16."""
+
+    def observe(self, pixels: NDArray[Any], time_s: float) -> None:
+        """A frame that is not restored, but precedes one that is."""
+
+    def restore(self, pixels: NDArray[Any], time_s: float) -> None:
+        """Restore in place."""
+
+
+class SteadyRestorer:
+    """A Restorer whose scene code is smoothed over time, so that light does not flicker."""
+
+    def __init__(self, restorer: Restorer, strength: float = 1.0) -> None:
+        self._restorer, self._strength = restorer, strength
+        self._smoother = SceneSmoother()
+
+    def observe(self, pixels: NDArray[Any], time_s: float) -> None:
+        self._smoother.update(pixels, time_s)
+
+    def restore(self, pixels: NDArray[Any], time_s: float) -> None:
+        scene = self._smoother.update(pixels, time_s)
+        self._restorer.restore_pixels(pixels, self._strength, scene=scene)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """codec: a name of CODECS; None keeps the source's where it can be written. crf: None takes the
+    codec's own, close to the source. start_s, end_s: part of the video, in its own time from its
+    beginning. segment_frames: what a kill can cost at most. threads: of decoder and encoder."""
+
+    codec: str | None = None
+    crf: int | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    overwrite: bool = False
+    segment_frames: int = 60
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.start_s < 0.0 or (self.end_s is not None and self.end_s <= self.start_s):
+            raise VideoError(f"expected 0 <= --start < --end, got {self.start_s} and {self.end_s}")
+
+    @property
+    def is_part(self) -> bool:
+        return self.start_s > 0.0 or self.end_s is not None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will happen, known before it starts. notes: what will not be as in the source."""
+
+    source: Source
+    target: Path
+    codings: tuple[Coding, ...]
+    left_out: frozenset[int]
+    notes: tuple[str, ...]
+
+
+def plan_video(source: Path, target: Path, options: VideoOptions) -> Plan:
+    """Look at the source and decide. Raises VideoError for whatever cannot work."""
+    if target.exists() and not options.overwrite:
+        raise VideoError(f"{source}: {target} exists; use --overwrite to replace it")
+    if target.exists() and target.samefile(source):
+        raise VideoError(f"{source}: cannot be replaced by its own result; give another name")
+    found = probe(source)
+    suffix = target.suffix.lower()
+    codings = tuple(choose(track, suffix, options.codec, options.crf) for track in found.tracks)
+    lost = unstorable(found, suffix)
+    notes = [*found.notes, *(note for coding in codings for note in coding.notes)]
+    for index, what in lost.items():
+        if what:
+            notes.append(f"stream {index} ({what}) cannot be stored in {suffix} and is left out")
+    if suffix in (".mkv", ".webm") and any(1000 % t.time_base.denominator for t in found.tracks):
+        notes.append(f"{suffix} rounds times to milliseconds; .mp4 keeps them exactly")
+    return Plan(found, target, codings, frozenset(lost), tuple(dict.fromkeys(notes)))
+
+
+def restore_video(
+    plan: Plan,
+    new_restorer: Callable[[], FrameRestorer],
+    label: str,
+    options: VideoOptions,
+    progress: Progress | None = None,
+) -> tuple[int, tuple[str, ...]]:
+    """Restore, or go on with a run that was stopped; returns (frames, notes on what was damaged).
+
+    new_restorer: makes one for each track. label: names the model and its settings, so that no run
+    goes on with another. Finished segments stay in `<target>.partial` until the target is whole.
+    """
+    source, target = plan.source, plan.target
+    settings = {
+        "source": fingerprint(source.path), "label": label,
+        "part": [options.start_s, options.end_s], "segment_frames": options.segment_frames,
+        "coding": [asdict(coding) for coding in plan.codings],
+    }  # fmt: skip
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(target, settings, anew_if_changed=options.overwrite)
+    total = sum(_expected(track, options) for track in source.tracks)
+    done, parts, notes = 0, [], list[str]()
+    for track, coding in zip(source.tracks, plan.codings, strict=True):
+        report = _offset(progress, done, total)
+        if store.is_complete(track.index) is None:
+            _restore_track(source, track, coding, store, new_restorer(), options, report)
+        segments = tuple(store.finished(track.index))
+        done += sum(len(segment.pts) for segment in segments)
+        notes += store.is_complete(track.index) or []
+        if segments:
+            parts.append(Part(track, coding, segments))
+    if len(parts) < len(source.tracks):
+        raise VideoError(f"{source.path}: a video stream has no frame between --start and --end")
+    span = None
+    if options.is_part:
+        first = _beginning(source)
+        end = float("1e12") if options.end_s is None else float(first) + options.end_s
+        span = (float(first) + options.start_s, end)
+    partial = store.folder / f"result{target.suffix.lower()}"
+    assemble(source, parts, partial, target.suffix.lower(), plan.left_out, span)
+    with writing(target):
+        os.replace(partial, target)
+    store.remove()
+    return done, tuple(notes)
+
+
+def _restore_track(
+    source: Source, track: Track, coding: Coding, store: Store, restorer: FrameRestorer,
+    options: VideoOptions, report: Progress,
+) -> None:  # fmt: skip
+    """Restore what is missing of one track, segment by segment."""
+    segments: list[Segment] = store.finished(track.index)
+    done = sum(len(segment.pts) for segment in segments)
+    last = segments[-1].last_pts if segments else None
+    base, zero = track.time_base, _beginning(source)
+    start = zero + Fraction(options.start_s)
+    end = None if options.end_s is None else zero + Fraction(options.end_s)
+    resume = None if last is None else last * base
+    from_s = resume if resume is not None else start if options.start_s else None
+    warm_up = None if from_s is None else from_s - Fraction(WARM_UP_S)
+    seek = None if warm_up is None else int(warm_up / base)
+    if seek is not None and seek * base <= track.first_s:
+        seek = None
+    damage = Damage()
+    converter = Converter(track, coding.pixel_format, options.threads)
+    writer = None
+    report(done, 0)
+    try:
+        for pts, frame in read_frames(source.path, track.index, damage, seek, options.threads):
+            time = pts * base
+            if end is not None and time >= end:
+                break
+            if time < start or (last is not None and pts <= last):
+                if warm_up is not None and time >= warm_up:
+                    restorer.observe(converter.to_array(frame)[1], float(time))
+                continue
+            rgb, pixels = converter.to_array(frame)
+            restorer.restore(pixels, float(time))
+            if writer is None:
+                writer = store.begin(track, len(segments), coding, options.threads)
+            writer.add(converter.to_frame(rgb), pts)
+            done += 1
+            report(done, 0)
+            if writer.frames == options.segment_frames:
+                segments.append(writer.finish())
+                writer = None
+        if writer is not None:
+            segments.append(writer.finish())
+            writer = None
+    finally:
+        if writer is not None:
+            writer.discard()
+    store.complete(track.index, damage.notes())
+
+
+def _beginning(source: Source) -> Fraction:
+    """Presentation time of the first frame of all: --start counts from here."""
+    return min(track.first_s for track in source.tracks)
+
+
+def _expected(track: Track, options: VideoOptions) -> int:
+    """Frames that will be restored, for the progress display."""
+    if not options.is_part or not track.frames:
+        return track.frames
+    whole = track.frames / float(track.rate)
+    end = whole if options.end_s is None else min(options.end_s, whole)
+    return max(1, round((end - options.start_s) * float(track.rate)))
+
+
+def _offset(progress: Progress | None, before: int, total: int) -> Progress:
+    def report(done: int, _: int) -> None:
+        if progress is not None:
+            progress(before + done, total)
+
+    return report

@@ -1,0 +1,166 @@
+"""Structured pruning of a wider student to a share of its multiply-accumulates.
+
+torch-pruning's dependency graph says which weights belong to one channel (skips and residual sums
+tie a whole level together) and how much each channel weighs. Which widths to keep is decided here,
+16 channels at a time, so that a PlainUNetConfig describes the result and it reloads like any other.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid_teacher.macs import count_macs
+
+from .layers import RepConv
+from .plain_unet import PlainUNet, PlainUNetConfig
+
+UNIT = 16  # channels; the config's own multiple
+KEEP_AT_LEAST = 0.25  # of a level; global magnitudes alone empty whole levels
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """student: of the smaller config, unfolded. macs_ratio: reached share of the original's."""
+
+    student: PlainUNet
+    macs_ratio: float
+
+
+def prune(student: PlainUNet, macs_ratio: float) -> Pruned:
+    """Remove the channels of least magnitude for what they cost until `macs_ratio` is met.
+
+    student is not changed; it may be folded or not. Raises ValueError for a ratio outside (0, 1)
+    or below what the smallest widths reach.
+    """
+    if not 0.0 < macs_ratio < 1.0:
+        raise ValueError(f"macs_ratio must be between 0 and 1, got {macs_ratio}")
+    plain = _plain(student)
+    scores = [_level_scores(plain, level) for level in range(len(student.config.widths))]
+    config = _choose(student.config, scores, macs_ratio)
+    graph = _graph(plain)
+    tp = _torch_pruning()
+    for level, width in enumerate(config.widths):
+        for root in _roots(plain, level):
+            order = _importance(graph, root).argsort()
+            removed = order[: _channels(root) - width].tolist()
+            if removed:
+                graph.get_pruning_group(root, tp.prune_conv_out_channels, removed).prune()
+    small = PlainUNet(config)
+    missing, unexpected = small.load_state_dict(plain.state_dict(), strict=False)
+    odd = [name for name in missing if not name.endswith((".point", ".scale"))]
+    if odd or unexpected:
+        raise RuntimeError(f"pruning left weights that no config describes: {odd + unexpected}")
+    return Pruned(small, macs(config) / macs(student.config))
+
+
+@cache
+def macs(config: PlainUNetConfig) -> int:
+    """Multiply-accumulates of the convolutions for one smallest valid square picture."""
+    side = 4 * config.multiple
+    return count_macs(PlainUNet(config), side, side).convolution
+
+
+def _plain(student: PlainUNet) -> PlainUNet:
+    """A copy whose RepConvs are nn.Conv2d, the layer that the dependency graph knows."""
+    plain = copy.deepcopy(student).eval().requires_grad_(True)
+    for module in list(plain.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, RepConv):
+                kernel = child.folded().detach()
+                conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
+                conv.weight.data, conv.bias.data = kernel.clone(), child.bias.detach().clone()  # type: ignore[union-attr]
+                setattr(module, name, conv)
+    return plain
+
+
+def _roots(plain: PlainUNet, level: int) -> list[nn.Module]:
+    """One convolution for each independent width of a level: its trunk, then its blocks' insides.
+
+    The config has one width a level, so all of them are cut to the same number.
+    """
+    roots: list[nn.Module] = [plain.stem if level == 0 else plain.down[level - 1]]
+    chains = [plain.encoder[level], *plain.decoder[level : level + 1]]
+    return roots + [block.conv1 for chain in chains for block in chain]
+
+
+def _channels(root: nn.Module) -> int:
+    weight = root.weight
+    assert isinstance(weight, Tensor)
+    return weight.shape[0]
+
+
+def _graph(plain: PlainUNet) -> Any:
+    """Dependencies as traced through `estimate`.
+
+    The code and the tone curve stay whole: without gradients they are constants of the trace, and
+    with them the picture, whose concatenation the graph could not follow.
+    """
+    for whole in (plain.code, plain.curve):
+        whole.requires_grad_(False)
+    side = plain.config.multiple
+    image, code = torch.zeros(1, 3, side, side), torch.zeros(1, plain.config.code_width)
+    return (
+        _torch_pruning()
+        .DependencyGraph()
+        .build_dependency(
+            plain,
+            example_inputs=(image, image, code),
+            forward_fn=lambda model, inputs: model.estimate(*inputs),
+            ignored_params=list(plain.parameters(recurse=False)),  # rows of the code, kept whole
+            verbose=False,
+        )
+    )
+
+
+def _importance(graph: Any, root: nn.Module) -> Tensor:
+    """Mean L2 magnitude over everything tied to a channel, relative to the group's mean, (C,)."""
+    tp = _torch_pruning()
+    everything = list(range(_channels(root)))
+    group = graph.get_pruning_group(root, tp.prune_conv_out_channels, everything)
+    scores: Tensor = tp.importance.GroupMagnitudeImportance(p=2, normalizer="mean")(group)
+    return scores.detach()
+
+
+def _level_scores(plain: PlainUNet, level: int) -> list[float]:
+    """Importance lost by the first, second, ... UNIT channels to go from a level."""
+    graph = _graph(plain)
+    ordered = torch.stack([_importance(graph, r).sort().values for r in _roots(plain, level)])
+    return ordered.sum(dim=0).reshape(-1, UNIT).sum(dim=1).tolist()
+
+
+def _choose(
+    config: PlainUNetConfig, scores: list[list[float]], macs_ratio: float
+) -> PlainUNetConfig:
+    """Greedy: least importance lost for a saved operation; the last cut lands nearest below."""
+    full, target = config, macs_ratio * macs(config)
+    while macs(config) > target:
+        cuts = []
+        for level, width in enumerate(config.widths):
+            if width - UNIT < max(UNIT, KEEP_AT_LEAST * full.widths[level]):
+                continue
+            widths = (*config.widths[:level], width - UNIT, *config.widths[level + 1 :])
+            smaller = replace(config, widths=widths)
+            lost = scores[level][(full.widths[level] - width) // UNIT]
+            cuts.append((lost / (macs(config) - macs(smaller)), smaller))
+        if not cuts:
+            reached = macs(config) / macs(full)
+            raise ValueError(
+                f"widths {full.widths} cannot go under {reached:.2f} of their operations, asked "
+                f"for {macs_ratio}; ask for more, or prune a student of fewer levels"
+            )
+        enough = [smaller for _, smaller in cuts if macs(smaller) <= target]
+        best = min(cuts, key=lambda cut: cut[0])[1]
+        config = max(enough, key=macs) if best in enough else best
+    return config
+
+
+def _torch_pruning() -> Any:
+    try:
+        import torch_pruning
+    except ImportError as error:
+        raise ValueError("pruning needs torch-pruning: pip install 'pellucid[prune]'") from error
+    return torch_pruning

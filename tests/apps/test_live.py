@@ -1,0 +1,158 @@
+"""`pellucid live` from end to end, with a tiny model, raw frames and folders."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pellucid import ModelError, Restorer
+from pellucid.frames import FrameError, Rung, SystemClock
+from pellucid.frames.frame import Pixels
+from pellucid.frames.network import NetworkRestorer, Pass, open_onnx, rank_models
+from pellucid.scene import measure_scene
+from pellucid_apps import cli, live_ports
+from pellucid_apps.live_ports import check_unlike, open_sink, open_source, parse_size
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(arguments: list[str], data: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    folders = os.pathsep.join(str(ROOT / name) for name in ("runtime", "apps", "export"))
+    paths = os.pathsep.join([folders, str(ROOT / "student"), str(ROOT / "teacher")])
+    return subprocess.run(
+        [sys.executable, "-m", "pellucid_apps", "live", *arguments],
+        input=data,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        timeout=120,
+    )
+
+
+def write_pictures(folder: Path, count: int = 3) -> list[Pixels]:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (60, 80, 3), dtype=np.uint8) for _ in range(count)]
+    for index, picture in enumerate(pictures):
+        (folder / f"{index}.png").write_bytes(
+            np.asarray(cv2.imencode(".png", picture)[1]).tobytes()
+        )
+    return [picture[..., ::-1] for picture in pictures]
+
+
+def test_every_picture_of_a_folder_arrives(model_file: Path, tmp_path: Path) -> None:
+    pictures = write_pictures(tmp_path / "in")
+    done = run(
+        [str(tmp_path / "in"), "--sink", str(tmp_path / "out"), "--every-frame", "--budget-ms"]
+        + ["10000", "-m", str(model_file), "--threads", "1"]
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"3 frames shown, 0 left out, 0.0 % over budget" in done.stderr
+    assert done.stdout == b""
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["000000.png", "000001.png", "000002.png"]
+    first = cv2.imdecode(
+        np.frombuffer((tmp_path / "out" / names[0]).read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB
+    )
+    expected = open_onnx(str(model_file), 1, 1)(
+        np.ascontiguousarray(pictures[0]), measure_scene(pictures[0])
+    )
+    np.testing.assert_array_equal(np.asarray(first), expected)
+
+
+def test_raw_frames_through_a_pipe_untouched_at_strength_0(model_file: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 256, 5 * 32 * 24 * 3, dtype=np.uint8).tobytes()
+    arguments = ["-", "--size", "32x24", "--sink", "-", "--every-frame", "--strength", "0"]
+    done = run([*arguments, "-m", str(model_file)], data)
+    assert done.returncode == 0 and done.stdout == data
+    cut = run([*arguments, "-m", str(model_file)], data[:-1])
+    assert cut.returncode == 1 and len(cut.stdout) == 4 * 32 * 24 * 3
+    assert b"error: the last frame is cut off" in cut.stderr and b"Traceback" not in cut.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-"], "add --size WIDTHxHEIGHT"),
+        (["none.mp4", "--sink", "-"], "none.mp4: no such file or folder"),
+        (["0", "-m", "tinny", "--sink", "-"], "did you mean 'tiny'?"),
+        (["-", "--size", "3x3", "--sink", "out.gif"], "expected window, page, camera, -"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    arguments: list[str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pellucid", "live", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    line = capsys.readouterr().err
+    assert end.value.code == 2 and line.startswith("error: ") and line.count("\n") == 1
+    assert told in line
+
+
+def test_list_says_what_there_is() -> None:
+    assert run(["--list"]).returncode == 0
+
+
+def test_sizes() -> None:
+    assert parse_size("1280x720") == (1280, 720) and parse_size(None) is None
+    for bad in ("1280", "0x4", "1280*720", "-1x4", "123456x4"):
+        with pytest.raises(FrameError, match="expected a size like 1280x720"):
+            parse_size(bad)
+
+
+def test_sources_and_sinks_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    monkeypatch.setattr(live_ports, "CameraSource", lambda index, *_: opened.append(index))
+    open_source("3", SystemClock(), None, 30.0, False)
+    assert opened == [3]
+    write_pictures(tmp_path / "in")
+    clock = SystemClock()
+    assert open_source(str(tmp_path / "in"), clock, None, 30.0, False).live
+    assert not open_source(str(tmp_path / "in"), clock, None, 30.0, True).live
+    assert open_sink("-", 30.0, False).name == "standard output"
+    assert not (tmp_path / "new").exists()
+    assert open_sink(str(tmp_path / "new"), 30.0, False).name == str(tmp_path / "new")
+
+
+def test_source_and_sinks_must_differ(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    with pytest.raises(FrameError, match="both source and sink"):
+        check_unlike(str(tmp_path / "a.mp4"), [str(tmp_path / "a.mp4")])
+    with pytest.raises(FrameError, match="named twice"):
+        check_unlike("0", ["page", "page"])
+    check_unlike("-", ["-", "page"])
+
+
+def test_a_reduced_pass_runs_the_network_small(model_file: Path) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def open_pass(model: str, steps: int) -> Pass:
+        def unchanged(small: Pixels, scene: NDArray[np.float32]) -> Pixels:
+            sizes.append(small.shape)
+            return small
+
+        return unchanged
+
+    restorer = NetworkRestorer(open_pass)
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 128, 3), dtype=np.uint8)
+    for shrink in (1, 2, 4):
+        out = restorer(pixels, measure_scene(pixels), Rung("any", 1, shrink, 1.0)).pixels
+        np.testing.assert_array_equal(out, pixels)
+    assert sizes == [(90, 128, 3), (45, 64, 3), (22, 32, 3)]
+
+
+def test_frames_and_photos_are_restored_alike() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    frame = open_onnx("tiny", 1, 1)(pixels, measure_scene(pixels))
+    assert np.abs(frame.astype(int) - Restorer(threads=1)(pixels)).max() <= 1
+    assert rank_models("tiny")[0] == ("tiny", 1.0)
+    with pytest.raises(ModelError, match="no such model file"):
+        open_onnx("gone.onnx", 1)

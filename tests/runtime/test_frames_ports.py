@@ -1,0 +1,308 @@
+"""Sources and sinks: what goes in comes out, and what breaks says so."""
+
+import errno
+import io
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from frames_fakes import FakeClock, FakeSource, grey
+
+from pellucid.frames import Frame, FrameError, cameras, screens
+from pellucid.frames.cameras import CameraSource, find_camera
+from pellucid.frames.files import FolderSource, Paced, VideoSource
+from pellucid.frames.mjpeg import PageSink
+from pellucid.frames.raw import RawSink, RawSource
+from pellucid.frames.writers import FolderSink, VideoSink
+
+
+def ramp(index: int) -> Any:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[..., 0], picture[:, :32, 2] = 20 * index, 200  # R tells the index, B the side
+    return picture
+
+
+def test_raw_frames_there_and_back() -> None:
+    stream = io.BytesIO()
+    sink = RawSink(stream)
+    for index in range(3):
+        sink.write(Frame(ramp(index), 0.0, index))
+    sink.write(Frame(grey(9, 20, 20), 0.0, 3))  # another size: fitted, the reader cannot know
+    stream.seek(0)
+    source = RawSource(stream, 64, 48, FakeClock())
+    for index in range(3):
+        frame = source.read()
+        assert frame is not None and frame.index == index
+        np.testing.assert_array_equal(frame.pixels, ramp(index))
+    last = source.read()
+    assert last is not None and last.pixels.shape == (48, 64, 3) and source.read() is None
+
+
+class Dribble(io.RawIOBase):
+    """A pipe that gives at most 1000 bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = io.BytesIO(data)
+
+    def readinto(self, room: Any) -> int:
+        part = self.data.read(min(1000, len(room)))
+        room[: len(part)] = part
+        return len(part)
+
+
+def test_a_pipe_that_dribbles_and_one_that_is_cut() -> None:
+    data = ramp(5).tobytes()
+    source = RawSource(Dribble(data + data[:100]), 64, 48, FakeClock())  # type: ignore[arg-type]
+    frame = source.read()
+    assert frame is not None and (frame.pixels == ramp(5)).all()
+    with pytest.raises(FrameError, match="expected 9216 bytes for 64x48, got 100; is --size"):
+        source.read()
+
+
+def test_a_reader_that_went_away() -> None:
+    class Gone(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(FrameError, match="reader of standard output is gone"):
+        RawSink(Gone()).write(Frame(grey(1), 0.0, 0))
+
+
+def test_a_folder_there_and_back(tmp_path: Path) -> None:
+    sink = FolderSink(tmp_path / "out")
+    for index in range(3):
+        sink.write(Frame(ramp(index), 0.0, index))
+    source = FolderSource(tmp_path / "out", fps=10.0)
+    for index in range(3):
+        frame = source.read()
+        assert frame is not None and frame.time_s == pytest.approx(index / 10)
+        np.testing.assert_array_equal(frame.pixels, ramp(index))
+    assert source.read() is None
+    with pytest.raises(FrameError, match="holds pictures already"):
+        FolderSink(tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FrameError, match="holds no pictures"):
+        FolderSource(tmp_path / "empty", 30.0)
+
+
+def test_a_full_disk_leaves_no_half_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    sink = FolderSink(tmp_path / "out")
+    sink.write(Frame(ramp(0), 0.0, 0))
+    monkeypatch.setattr("pellucid.frames.writers.os.replace", full)
+    with pytest.raises(FrameError, match="the disk is full"):
+        sink.write(Frame(ramp(1), 0.0, 1))
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["000000.png"]
+
+
+def test_paced_frames_come_when_they_are_due() -> None:
+    clock = FakeClock()
+    clock.time = 100.0
+    paced = Paced(FakeSource([grey(k) for k in range(4)]), clock)  # 1/30 s apart
+    times = []
+    while (frame := paced.read()) is not None:
+        assert frame.time_s == pytest.approx(clock.now())
+        times.append(clock.now())
+        clock.sleep(0.01)  # its taker is quicker than the source
+    np.testing.assert_allclose(times, 100.0 + np.arange(4) / 30)
+
+
+def test_pacing_does_not_chase_a_slow_decoder() -> None:
+    clock = FakeClock()
+    paced = Paced(FakeSource([grey(k) for k in range(4)]), clock)
+    for _ in range(4):
+        frame = paced.read()
+        assert frame is not None and frame.time_s == pytest.approx(clock.now())
+        clock.sleep(1.0)
+
+
+class FakeCapture:
+    """cv2.VideoCapture that gives pictures of a list, None for a failed read, then only None."""
+
+    def __init__(self, pictures: list[Any]) -> None:
+        self.pictures, self.released = pictures, False
+
+    def isOpened(self) -> bool:
+        return bool(self.pictures)
+
+    def set(self, *_: Any) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, Any]:
+        picture = self.pictures.pop(0) if self.pictures else None
+        return picture is not None, picture
+
+    def release(self) -> None:
+        self.released = True
+
+
+def open_fake(monkeypatch: pytest.MonkeyPatch, pictures: list[Any]) -> CameraSource:
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: FakeCapture(pictures))
+    return CameraSource(0, FakeClock(), (640, 480), 30.0)
+
+
+def test_camera_hiccups_are_waited_out_and_unplugging_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty = np.empty((0, 0, 3), np.uint8)
+    camera = open_fake(monkeypatch, [ramp(1)[..., ::-1], None, empty, None, ramp(2)[..., ::-1]])
+    for index in (1, 2):
+        frame = camera.read()
+        assert frame is not None and frame.index == index - 1
+        np.testing.assert_array_equal(frame.pixels, ramp(index))
+    with pytest.raises(FrameError, match="camera 0 gives no pictures any more; was it unplugged"):
+        camera.read()
+    camera.close()
+
+
+def test_a_camera_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FrameError, match=r"camera 0 cannot be opened.*--list"):
+        open_fake(monkeypatch, [])
+
+
+def test_cameras_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [(0, "Integrated Camera"), (2, "USB Camera")]
+    monkeypatch.setattr(cameras, "list_cameras", lambda: told)
+    assert find_camera("usb") == 2 and find_camera("7") == 7
+    with pytest.raises(FrameError, match="several cameras match 'camera'; cameras: 0: Integ"):
+        find_camera("camera")
+    with pytest.raises(FrameError, match="called 'mars'; cameras: 0: Integrated Camera, 2: USB"):
+        find_camera("mars")
+
+
+def test_listing_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, index, name in [(2, 0, "USB Camera"), (3, 1, "USB Camera"), (0, 0, "Built in")]:
+        (tmp_path / f"video{number}").mkdir()
+        (tmp_path / f"video{number}" / "index").write_text(f"{index}\n")
+        (tmp_path / f"video{number}" / "name").write_text(f"{name}\n")
+    monkeypatch.setattr(cameras, "_LINUX", tmp_path)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cameras.list_cameras() == [(0, "Built in"), (2, "USB Camera")]
+
+
+def test_no_window_in_a_headless_build_and_the_message_helps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:                NONE\n")
+    with pytest.raises(FrameError, match="pip install opencv-python"):
+        screens.WindowSink()
+
+
+@pytest.fixture
+def page() -> Any:
+    page = PageSink()
+    yield page
+    page.close()
+    page.close()
+
+
+def fetch(url: str, headers: dict[str, str] | None = None, data: bytes | None = None) -> Any:
+    return urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=10)
+
+
+def test_page_shows_frames_and_takes_keys(page: PageSink) -> None:
+    page.write(Frame(ramp(1), 0.0, 0))  # nobody watches: nothing is compressed
+    with fetch(page.url) as answer:
+        assert b"/stream" in answer.read()
+    with fetch(page.url + "stream") as stream:
+        assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
+        while not page._watchers:
+            time.sleep(0.001)
+        page.write(Frame(ramp(7), 0.0, 0))
+        assert stream.readline() == b"--frame\r\n"
+        assert stream.readline() == b"Content-Type: image/jpeg\r\n"
+        size = int(stream.readline().split(b":")[1])
+        stream.readline()
+        shown = cv2.imdecode(np.frombuffer(stream.read(size), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert shown is not None and np.abs(shown[:, 40:, 0].astype(int) - 140).max() < 12
+    with fetch(page.url + "key", {"X-Pellucid": "1"}, b"s"):
+        pass
+    assert page.pressed() == "s" and page.pressed() == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "data"),
+    [
+        ("", {"Host": "evil.example"}, None),
+        ("key", {}, b"q"),
+        ("key", {"X-Pellucid": "1", "Host": "evil.example"}, b"q"),
+    ],
+)
+def test_page_answers_only_to_its_own(
+    page: PageSink, path: str, headers: dict[str, str], data: bytes | None
+) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(page.url + path, headers, data)
+    refused.value.close()
+    assert refused.value.code == 403 and page.pressed() == ""
+    assert page._server.server_address[0] == "127.0.0.1"
+
+
+def test_a_taken_port_is_told(page: PageSink) -> None:
+    with pytest.raises(FrameError, match=f"port {page.port} cannot be used"):
+        PageSink(page.port)
+
+
+def times_of(path: Path) -> list[float]:
+    frames, source = [], VideoSource(path)
+    while (frame := source.read()) is not None:
+        frames.append(frame.time_s)
+    source.close()
+    return frames
+
+
+def test_video_keeps_uneven_times_and_one_size(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV: pip install 'pellucid[video]'")
+    sink = VideoSink(tmp_path / "out.mp4")
+    times = [0.0, 0.033, 0.2, 0.21, 1.5]
+    for index, time_s in enumerate(times):
+        sink.write(Frame(grey(100) if index < 3 else grey(100, 30, 30), 50.0 + time_s, index))
+    assert not (tmp_path / "out.mp4").exists()
+    sink.close()
+    np.testing.assert_allclose(times_of(tmp_path / "out.mp4"), times, atol=1e-4)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+    with pytest.raises(FrameError, match=r"out.mp4 exists; .*--overwrite"):
+        VideoSink(tmp_path / "out.mp4")
+    with pytest.raises(FrameError, match="not a video that can be read"):
+        (tmp_path / "bad.mp4").write_bytes(b"x" * 100)
+        VideoSource(tmp_path / "bad.mp4")
+
+
+def test_video_without_frames_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV: pip install 'pellucid[video]'")
+    VideoSink(tmp_path / "out.mp4").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_video_on_a_full_disk_plays_up_to_there(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV: pip install 'pellucid[video]'")
+    sink = VideoSink(tmp_path / "out.mp4")
+    for index in range(70):
+        sink.write(Frame(ramp(index % 12), index / 30, index))
+    real = sink._file
+
+    class Full:
+        """Takes nothing more, and cannot write the end either."""
+
+        def mux(self, _: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            real.close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    sink._file = Full()
+    with pytest.raises(FrameError, match="the disk is full"):
+        sink.write(Frame(ramp(1), 3.0, 71))
+    with pytest.raises(FrameError, match="its end is missing .the disk is full.; it plays"):
+        sink.close()
+    assert len(times_of(tmp_path / "out.mp4")) >= 60
