@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import ModelCard
-from .engine import Engine
+from .engine_choice import open_engine
 from .errors import ModelError, PhotoError
 from .exif import without_thumbnail
 from .feather import Feather, to_type
@@ -30,10 +30,11 @@ Progress = Callable[[int, int], None]
 class Restorer:
     """Restores pictures with a bundled model or any exported file.
 
-    model: a bundled name ("tiny") or the path of an .onnx file.
+    model: a bundled name ("tiny") or the path of an .onnx file or an OpenVINO .xml file.
     steps: passes of a bundled model, 1 to 3; each costs as much again.
     threads: CPU threads; None picks a number that leaves a laptop usable.
     memory_mb: working memory of the network; larger pictures go through tiles, with equal result.
+    engine: "onnxruntime", "openvino", or "auto": OpenVINO for .xml files only.
 
         >>> restore = Restorer()
         >>> restore("rain.jpg").save("dry.jpg")
@@ -48,10 +49,11 @@ class Restorer:
         steps: int = 1,
         threads: int | None = None,
         memory_mb: int = 350,
+        engine: str = "auto",
     ) -> None:
         if memory_mb < 50:
             raise ModelError(f"memory_mb must be at least 50, got {memory_mb}")
-        self._engine = Engine(find_model(model, steps), threads)
+        self._engine = open_engine(find_model(model, steps), threads, engine)
         card = self._engine.card
         self._window_pixels = memory_mb * 1_000_000 // BYTES_PER_PIXEL
         self.exact_tiles = card.receptive_field is not None
@@ -166,7 +168,7 @@ class Restorer:
 def find_model(model: str | Path, steps: int) -> Path:
     """File of a bundled model by name and steps, or of a given path."""
     given = Path(model)
-    if given.suffix == ".onnx" or given.is_file():
+    if given.suffix in (".onnx", ".xml") or given.is_file():
         if not given.is_file():
             raise ModelError(f"{given}: no such model file")
         return given
@@ -182,7 +184,7 @@ def find_model(model: str | Path, steps: int) -> Path:
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ModelError(
         f"no model named {str(model)!r}; {hint}bundled: {', '.join(names) or 'none'}; "
-        "or give the path of an .onnx file"
+        "or give the path of an .onnx or .xml file"
     )
 
 

@@ -1,0 +1,42 @@
+"""Which program runs a model file: ONNX Runtime or OpenVINO."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ModelCard
+from .engine import Engine
+from .errors import ModelError
+
+ENGINES = ("auto", "onnxruntime", "openvino")
+
+
+class AnyEngine(Protocol):
+    """A loaded restorer graph. takes_scene: whether the graph has a `scene` port to feed."""
+
+    card: ModelCard
+    takes_scene: bool
+
+    def run(
+        self, image: NDArray[np.float32], scene: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """(1, 3, H, W) -> (1, 3, H, W) in [0, 1]; scene (scene_size,), None to measure it."""
+
+
+def open_engine(path: Path, threads: int | None = None, engine: str = "auto") -> AnyEngine:
+    """Load a model file; "auto" takes OpenVINO for .xml and ONNX Runtime for all others.
+
+    Raises ModelError for unknown or absent engines and for files that the engine cannot load.
+    """
+    if engine not in ENGINES:
+        raise ModelError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    is_ir = path.suffix.lower() == ".xml"
+    if engine == "onnxruntime" and is_ir:
+        raise ModelError(f"{path}: ONNX Runtime reads .onnx files only; use the engine openvino")
+    if engine == "openvino" or (engine == "auto" and is_ir):
+        from .openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads)
+    return Engine(path, threads)

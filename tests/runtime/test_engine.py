@@ -1,0 +1,141 @@
+"""ONNX Runtime and OpenVINO run the same files with the same results."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pellucid import ModelError, PhotoError, Restorer
+from pellucid.engine import Engine
+from pellucid.engine_choice import open_engine
+from pellucid.restorer import find_model
+
+RNG = np.random.default_rng(7)
+PICTURE = RNG.random((1, 3, 37, 50), np.float32)
+SCENE = RNG.random(40).astype(np.float32)
+
+
+def test_an_absent_openvino_is_answered_with_the_pip_line(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match=r"pip install 'pellucid\[openvino\]'"):
+        Restorer(model_file, engine="openvino")
+
+
+def test_wrong_choices_are_told(model_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="auto, onnxruntime, openvino, got 'tensorrt'"):
+        Restorer(model_file, engine="tensorrt")
+    (tmp_path / "model.xml").write_text("<net/>")
+    with pytest.raises(ModelError, match="use the engine openvino"):
+        Restorer(tmp_path / "model.xml", engine="onnxruntime")
+    with pytest.raises(ModelError, match="no such model file"):
+        Restorer(tmp_path / "none.xml")
+
+
+def test_auto_goes_by_the_suffix(model_file: Path) -> None:
+    assert isinstance(open_engine(model_file, 1), Engine)
+
+
+@pytest.mark.parametrize("scene", [None, SCENE])
+@pytest.mark.parametrize("name", ["fake", "tiny"])
+def test_openvino_agrees_with_onnx_runtime(
+    model_file: Path, name: str, scene: np.ndarray | None
+) -> None:
+    pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    path = model_file if name == "fake" else find_model("tiny", 1)
+    theirs = open_engine(path, 1, "openvino")
+    ours = open_engine(path, 1, "onnxruntime")
+    assert theirs.card == ours.card and theirs.takes_scene and ours.takes_scene
+    np.testing.assert_allclose(theirs.run(PICTURE, scene), ours.run(PICTURE, scene), atol=2e-4)
+
+
+def test_the_scene_arrives(model_file: Path) -> None:
+    pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    engine = open_engine(model_file, 1, "openvino")
+    brighter = np.zeros(40, np.float32)
+    brighter[0] = 1.0  # added before the sigmoid
+    plain = engine.run(PICTURE, None)
+    expected = 1.0 / (1.0 + (1.0 / plain - 1.0) / np.e)
+    np.testing.assert_allclose(engine.run(PICTURE, brighter), expected, atol=1e-5)
+
+
+def test_a_result_outlives_the_next_call(model_file: Path) -> None:
+    pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    engine = open_engine(model_file, 1, "openvino")
+    first = engine.run(PICTURE, None)
+    kept = first.copy()
+    engine.run(1.0 - PICTURE, None)
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("name", ["fake", "tiny"])
+def test_tiles_agree_with_the_whole_picture(
+    model_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    restorer = Restorer(model_file if name == "fake" else "tiny", threads=1, engine="openvino")
+    # Two halves of unlike exposure: a scene measured per tile would show.
+    pixels = RNG.random((300, 420, 3), np.float32)
+    pixels[:, :210] *= 0.2
+    whole = restorer(pixels)
+    side = 2 * (restorer.card.receptive_field or 0) + 64
+    calls = []
+    monkeypatch.setattr(restorer, "_window_pixels", side * side)
+    from pellucid.tiles import plan
+
+    card = restorer.card
+    reach = card.receptive_field
+    assert reach is not None
+    monkeypatch.setattr(restorer, "_tiling", plan(reach, card.tile_multiple, side * side))
+    tiled = pixels.copy()
+    restorer.restore_pixels(tiled, progress=lambda done, total: calls.append(total))
+    assert calls[-1] > 1
+    np.testing.assert_allclose(tiled, whole, atol=2e-6)
+
+
+def test_ir_written_by_openvino_keeps_card_and_scene(model_file: Path, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    core = openvino.Core()
+    model = core.read_model(model_file)
+    text = model.get_rt_info(["framework", "pellucid.config"]).astype(str)
+    model.set_rt_info(text, ["model_info", "pellucid.config"])
+    openvino.save_model(model, tmp_path / "m.xml", compress_to_fp16=False)
+    ir, onnx = open_engine(tmp_path / "m.xml", 1), open_engine(model_file, 1)
+    assert ir.card == onnx.card and ir.takes_scene
+    np.testing.assert_allclose(ir.run(PICTURE, SCENE), onnx.run(PICTURE, SCENE), atol=1e-5)
+
+
+@pytest.mark.parametrize("scene", [None, SCENE])
+def test_frames_are_rounded_and_interleaved_inside_the_graph(
+    model_file: Path, scene: np.ndarray | None
+) -> None:
+    pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    from pellucid.openvino_engine import KEPT_FRAME_SIZES, OpenVinoEngine
+
+    engine = OpenVinoEngine(model_file, 1)
+    for side in range(20, 20 + 2 * KEPT_FRAME_SIZES):  # more sizes than are kept, odd ones too
+        frame = RNG.integers(0, 256, (side, 31, 3), np.uint8)
+        image = np.ascontiguousarray(frame.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+        expected = engine.run(image, scene)[0].transpose(1, 2, 0) * 255.0
+        restored = engine.run_frame(frame, scene)
+        assert restored.dtype == np.uint8 and restored.shape == frame.shape
+        assert np.abs(restored - expected).max() <= 0.5 + 1e-3
+    assert len(engine._frames) == KEPT_FRAME_SIZES
+    with pytest.raises(PhotoError, match="uint8 frame"):
+        engine.run_frame(frame[..., 0], scene)
+
+
+def test_files_that_are_no_restorers_are_refused(
+    write_model: Callable[[str, dict[str, str]], Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    (tmp_path / "broken.xml").write_text("<net")
+    with pytest.raises(ModelError, match="not a model OpenVINO can load"):
+        open_engine(tmp_path / "broken.xml", 1)
+    foreign = open_engine(write_model("foreign3.onnx", {}), 1, "openvino")
+    assert foreign.card.receptive_field is None and not foreign.takes_scene
+    with pytest.raises(ModelError, match="threads"):
+        open_engine(tmp_path / "broken.xml", 0)
