@@ -29,6 +29,8 @@ _SETS = {
 _OPTIONAL = {
     "torch": ("training and export", "pip install 'pellucid[train]'"),
     "onnx": ("export", "pip install 'pellucid[export]'"),
+    "openvino": ("second engine", "pip install 'pellucid[openvino]'"),
+    "av": ("videos", "pip install 'pellucid[video]'"),
 }
 
 
@@ -95,6 +97,20 @@ def _cpu() -> Iterator[Finding]:
     yield Finding(
         "ok", f"ONNX Runtime providers: {', '.join(onnxruntime.get_available_providers())}"
     )
+    if find_spec("openvino") is not None:
+        yield _openvino_devices()
+
+
+def _openvino_devices() -> Finding:
+    """What OpenVINO can compile for here, as it names its devices."""
+    try:
+        import openvino
+
+        devices = openvino.Core().available_devices
+    except Exception as error:  # a broken installation raises whatever its loader raises
+        again = "pip install --force-reinstall openvino"
+        return Finding("note", f"OpenVINO does not load ({error})", again)
+    return Finding("ok", f"OpenVINO devices: {', '.join(devices) or 'none'}")
 
 
 def _cpu_flags(path: Path) -> set[str]:
