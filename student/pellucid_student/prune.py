@@ -94,13 +94,7 @@ def _channels(root: nn.Module) -> int:
 
 
 def _graph(plain: PlainUNet) -> Any:
-    """Dependencies as traced through `estimate`.
-
-    The code and the tone curve stay whole: without gradients they are constants of the trace, and
-    with them the picture, whose concatenation the graph could not follow.
-    """
-    for whole in (plain.code, plain.curve):
-        whole.requires_grad_(False)
+    """Dependencies as traced through `estimate`; the vector layers before it stay whole."""
     side = plain.config.multiple
     image, code = torch.zeros(1, 3, side, side), torch.zeros(1, plain.config.code_width)
     return (

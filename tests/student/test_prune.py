@@ -40,8 +40,8 @@ def test_channels_that_carry_nothing_cost_nothing() -> None:
     with torch.no_grad():
         model.down[0].weight[dead] = 0
         model.down[0].bias[dead] = 0
-        model.bias[0].weight[dead] = 0
-        model.bias[0].bias[dead] = 0
+        model.bias[1].weight[dead] = 0
+        model.bias[1].bias[dead] = 0
         model.down[1].weight[:, dead] = 0
         model.up[0].weight[dead] = 0
         model.up[1].weight[:, dead] = 0
