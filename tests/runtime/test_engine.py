@@ -11,10 +11,11 @@ from pellucid import ModelError, PhotoError, Restorer
 from pellucid.engine import Engine
 from pellucid.engine_choice import open_engine
 from pellucid.restorer import find_model
+from pellucid.scene import SCENE_SIZE
 
 RNG = np.random.default_rng(7)
 PICTURE = RNG.random((1, 3, 37, 50), np.float32)
-SCENE = RNG.random(40).astype(np.float32)
+SCENE = RNG.random(SCENE_SIZE).astype(np.float32)
 
 
 def test_an_absent_openvino_is_answered_with_the_pip_line(
@@ -54,7 +55,7 @@ def test_openvino_agrees_with_onnx_runtime(model_file: Path, name: str, fed: boo
 def test_the_scene_arrives(model_file: Path) -> None:
     pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
     engine = open_engine(model_file, 1, "openvino")
-    brighter = np.zeros(40, np.float32)
+    brighter = np.zeros(SCENE_SIZE, np.float32)
     brighter[0] = 1.0  # added before the sigmoid
     plain = engine.run(PICTURE, None)
     expected = 1.0 / (1.0 + (1.0 / plain - 1.0) / np.e)
