@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pellucid_teacher.data.synthesis import TASKS, Synthesis, TaskMix
+from pellucid_teacher.training.loop import TrainConfig
 
 from .scene import SCENE_SIZE, measure_scene
 
 # Tasks that are hard to tell apart need examples more than tasks that are common.
 MIX = TaskMix(rain=0.2, lowlight=0.14, haze=0.2, snow=0.1, blur=0.1, noise=0.2, clean=0.06)
+LABELLED = 32_000
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 25, 64, 2e-3, 3e-2
 
 
@@ -30,6 +32,12 @@ class Diagnosis(nn.Module):
         self.layer1 = nn.Linear(SCENE_SIZE, width)
         self.layer2 = nn.Linear(width, width // 2)
         self.layer3 = nn.Linear(width // 2, len(TASKS))
+        nn.init.zeros_(self.layer3.weight)  # before training every task is equally likely
+        nn.init.zeros_(self.layer3.bias)
+
+    @property
+    def is_trained(self) -> bool:
+        return bool(self.layer3.weight.any())
 
     def forward(self, scene: Tensor) -> Tensor:
         return self.logits(scene, 0.0).softmax(dim=1)
@@ -40,6 +48,16 @@ class Diagnosis(nn.Module):
         x = F.dropout(F.relu(self.layer2(x)), dropout)
         out: Tensor = self.layer3(x)
         return out
+
+
+def prepare_diagnosis(diagnosis: Diagnosis, synthesis: Synthesis, config: TrainConfig) -> None:
+    """Train it unless it is trained, on as many crops as the run itself will see, at most LABELLED.
+
+    For the start of a run; a resumed one finds it in its checkpoint.
+    """
+    if not diagnosis.is_trained:
+        samples = min(LABELLED, config.steps * config.batch_size)
+        train_diagnosis(diagnosis, synthesis, config.seed, samples, config.workers)
 
 
 def train_diagnosis(

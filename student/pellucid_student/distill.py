@@ -25,6 +25,7 @@ from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from . import terms
 from .adapters import Learner, recorded
+from .diagnosis import prepare_diagnosis
 from .mentor import Mentor
 from .objective import ENOUGH
 from .plain_unet import PlainUNet
@@ -190,10 +191,15 @@ def train_distilled(
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     synthesis = Synthesis(corpus, course.crop, hold=course.train.batch_size)
     config = course.train
+    prefix = STUDENT.replace(".", "[.]")
     if config.fast:
-        config = replace(config, fast=rf"{STUDENT.replace('.', '[.]')}(?:{config.fast})")
+        config = replace(config, fast=f"{prefix}(?:{config.fast})")
+    if config.muon:
+        config = replace(config, muon=f"{prefix}(?:{config.muon})")
     # A step's progress must be known before the step, also for the first one after a resume.
-    if (folder / "state.pt").exists():
+    if not (folder / "state.pt").exists():
+        prepare_diagnosis(student.diagnosis, synthesis, course.train)
+    else:
         told = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
         spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)
         loss.progress = max(int(told["step"]) / config.steps, spent)
@@ -233,7 +239,7 @@ def keep_distilled(
     made = (
         f"{'teacher and ground truth' if mentor else 'ground truth'}; "
         f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "
-        f"Adam {config.lr:g}, cosine, EMA {config.ema}"
+        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}"
     )
     teacher = None if mentor is None else f"{mentor.name}, {mentor.steps} steps"
     told = Provenance(preset, made, step, datasets, teacher=teacher, date=date.today().isoformat())

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pellucid_teacher.processes import diffuir
 
-from .objective import FIRST_CALL_SHARE, SCHEDULE
-
+FIRST_CALL_SHARE = 0.7
+SCHEDULE = diffuir.schedule()
 LONGER = ((2, 2), (2, 3), (3, 3))  # (calls, steps of the sampler) after the first call
 
 

@@ -12,10 +12,10 @@ from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
-from .diagnosis import train_diagnosis
+from .diagnosis import prepare_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
-from .weights import Provenance, load_student, save_student
+from .weights import Provenance, begin_from, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind.
@@ -27,11 +27,10 @@ STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY)
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """preset: of PlainUNet. crop: side of a training crop, px. labelled: crops to diagnose."""
+    """preset: of PlainUNet. crop: side of a training crop, px."""
 
     preset: str = "tiny"
     crop: int = 96
-    labelled: int = 32_000
     train: TrainConfig = STUDENT_TRAIN
 
 
@@ -50,20 +49,11 @@ def train_student(
     model = PlainUNet(PRESETS[recipe.preset])
     synthesis = Synthesis(corpus, recipe.crop, hold=recipe.train.batch_size)
     if start is not None:
-        _begin_from(model, start)
-    elif not (folder / "state.pt").exists():
-        config = recipe.train
-        train_diagnosis(model.diagnosis, synthesis, config.seed, recipe.labelled, config.workers)
+        begin_from(model, start)
+    if not (folder / "state.pt").exists():
+        prepare_diagnosis(model.diagnosis, synthesis, recipe.train)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
-
-
-def _begin_from(model: PlainUNet, path: Path) -> None:
-    """Folded weights into an unfolded network: the kernel carries all, the other branches are 0."""
-    kept, _ = load_student(path)
-    if kept.config != model.config:
-        raise ValueError(f"{path} holds {kept.config}, expected {model.config}")
-    model.load_state_dict(kept.state_dict(), strict=False)
 
 
 def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Path:
@@ -74,7 +64,7 @@ def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Pa
     config = recipe.train
     made = (
         f"ground truth only, one task a batch, batch {config.batch_size} of {recipe.crop} px, "
-        f"Adam {config.lr:g}, cosine, EMA {config.ema}"
+        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}"
     )
     told = Provenance(recipe.preset, made, step, datasets, date=date.today().isoformat())
     path = folder / "student.safetensors"
