@@ -49,6 +49,7 @@ app.command("ready")(ready.command)
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: a few).")]
+EngineOption = Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")]
 
 
 @app.command("restore")
@@ -67,6 +68,7 @@ def restore_(
     start: Annotated[str | None, typer.Option(help="Videos: from here, s or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="Videos: up to here, s or h:mm:ss.")] = None,
     threads: ThreadsOption = None,
+    engine: EngineOption = "auto",
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Restore photos and videos and write the results to OUT.
@@ -77,7 +79,7 @@ def restore_(
     clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
     jobs = restore.plan_jobs(inputs, out, recursive)
     options = restore.Options(strength, quality, compare, overwrite, clip)
-    restorer = Restorer(model, steps=steps, threads=threads)
+    restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
     results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
     restore.print_summary(results, json_report, find_unread(inputs, out, recursive))
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)

@@ -20,7 +20,7 @@ from pellucid.frames import (
     Sink,
     SystemClock,
     ladder,
-    open_onnx,
+    open_pass,
 )
 from pellucid.frames.cameras import list_cameras
 from pellucid.frames.frame import Clock
@@ -68,6 +68,7 @@ def live(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads (default: a few).")
     ] = None,
+    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
     show_list: Annotated[bool, typer.Option("--list", help="List the cameras and stop.")] = False,
 ) -> None:
     """Restore a camera or another stream of frames while it runs.
@@ -84,7 +85,7 @@ def live(
     names = sink or [default_sink()]
     check_unlike(source, names)
     models = rank_models(model)
-    passes = NetworkRestorer(lambda name, n: open_onnx(name, n, threads))
+    passes = NetworkRestorer(lambda name, n: open_pass(name, n, threads, engine))
     passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
     frames_from = open_source(source, clock, parse_size(size), fps, every_frame)
     sinks: list[Sink] = []

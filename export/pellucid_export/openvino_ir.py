@@ -35,7 +35,7 @@ class OpenVinoMaker:
             import openvino
         except ImportError as error:
             raise ExportError(
-                f"OpenVINO files need {error.name}: pip install 'pellucid[openvino]'"
+                f"OpenVINO files need {error.name}: pip install 'pellucid[export]'"
             ) from error
         self._openvino: Any = openvino
         self._nncf: Any = nncf

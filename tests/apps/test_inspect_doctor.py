@@ -8,6 +8,7 @@ import pytest
 
 from pellucid import ModelError
 from pellucid.restorer import find_model
+from pellucid.scene import SCENE_SIZE
 from pellucid_apps import doctor
 from pellucid_apps.inspect_file import describe, render
 
@@ -17,7 +18,7 @@ def test_inspect_tells_a_bundled_file_from_end_to_end() -> None:
     told = describe(path)
     assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert told["inputs"] == ["input tensor(float) [1, 3, 'height', 'width']"]
-    assert told["optional inputs"] == ["scene tensor(float) [1, 40]"]
+    assert told["optional inputs"] == [f"scene tensor(float) [1, {SCENE_SIZE}]"]
     assert told["steps"] == 2 and told["license"] == "Apache-2.0"
     text = render(told)
     assert "allinone-tiny-2step" in text and "BSDS500" in text and "1280x720" in text

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pellucid import ModelError, Restorer
 from pellucid.frames import FrameError, Rung, SystemClock
 from pellucid.frames.frame import Pixels
-from pellucid.frames.network import NetworkRestorer, Pass, open_onnx, rank_models
+from pellucid.frames.network import NetworkRestorer, Pass, open_pass, rank_models
 from pellucid.scene import measure_scene
 from pellucid_apps import cli, live_ports
 from pellucid_apps.live_ports import check_unlike, open_sink, open_source, parse_size
@@ -58,7 +58,7 @@ def test_every_picture_of_a_folder_arrives(model_file: Path, tmp_path: Path) -> 
     first = cv2.imdecode(
         np.frombuffer((tmp_path / "out" / names[0]).read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB
     )
-    expected = open_onnx(str(model_file), 1, 1)(
+    expected = open_pass(str(model_file), 1, 1)(
         np.ascontiguousarray(pictures[0]), measure_scene(pictures[0])
     )
     np.testing.assert_array_equal(np.asarray(first), expected)
@@ -151,8 +151,8 @@ def test_a_reduced_pass_runs_the_network_small(model_file: Path) -> None:
 
 def test_frames_and_photos_are_restored_alike() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    frame = open_onnx("tiny", 1, 1)(pixels, measure_scene(pixels))
+    frame = open_pass("tiny", 1, 1)(pixels, measure_scene(pixels))
     assert np.abs(frame.astype(int) - Restorer(threads=1)(pixels)).max() <= 1
     assert rank_models("tiny")[0] == ("tiny", 1.0)
     with pytest.raises(ModelError, match="no such model file"):
-        open_onnx("gone.onnx", 1)
+        open_pass("gone.onnx", 1)

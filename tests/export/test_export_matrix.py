@@ -19,7 +19,7 @@ from pellucid_export.request import PRECISIONS, Request
 from pellucid_export.source import Source
 
 pytest.importorskip("coremltools", reason="Core ML packages need pellucid[coreml]")
-pytest.importorskip("nncf", reason="OpenVINO files need pellucid[openvino]")
+pytest.importorskip("nncf", reason="OpenVINO files need pellucid[export]")
 
 FIXED: Size = (48, 64)
 FLOAT_FLOOR = {"fp32": 100.0, "fp16": 55.0}

@@ -80,7 +80,7 @@ def test_combinations_that_cannot_be() -> None:
 @pytest.mark.parametrize(
     ("form", "package", "line"),
     [
-        ("openvino", "nncf", "pip install 'pellucid[openvino]'"),
+        ("openvino", "nncf", "pip install 'pellucid[export]'"),
         ("coreml", "coremltools", "pip install 'pellucid[coreml]'"),
     ],
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..card import ModelCard
 from ..engine import Engine
+from ..errors import ModelError
 from ..restorer import MODELS, find_model
 from .budget import Rung
 from .frame import Pixels
@@ -62,10 +63,25 @@ class NetworkRestorer:
         return Restored(restored, network_s)
 
 
-def open_onnx(model: str, steps: int, threads: int | None = None) -> Pass:
-    """A pass of ONNX Runtime over whole frames. ModelError if there is no such model."""
-    engine = Engine(find_model(model, steps), threads)
+def open_pass(
+    model: str, steps: int, threads: int | None = None, engine: str = "onnxruntime"
+) -> Pass:
+    """A pass over whole frames. ModelError if there is no such model or engine.
 
+    engine: "onnxruntime" or "openvino". The second is faster on most CPUs and keeps frames in 8
+    bits up to the graph, but stands still for a moment whenever it meets a new size.
+    """
+    path = find_model(model, steps)
+    if engine == "openvino":
+        from ..openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads).run_frame
+    if engine != "onnxruntime":
+        raise ModelError(f"engine must be onnxruntime or openvino, got {engine!r}")
+    return _onnx_pass(Engine(path, threads))
+
+
+def _onnx_pass(engine: Engine) -> Pass:
     def run(pixels: Pixels, scene: Scene) -> Pixels:
         # One walk over the frame: to float, to planes, to [0, 1].
         planes = cv2.dnn.blobFromImage(pixels, 1.0 / 255.0)  # (1, 3, H, W)
