@@ -39,23 +39,27 @@ def measure_texture(image: Tensor) -> Tensor:
     peaks = torch.cat([F.max_pool2d(luma, POOL) - mean, mean + F.max_pool2d(-luma, POOL)], dim=1)
     parts = [soft_histogram(peaks, TEXTURE_KNOTS)]
     for scale in range(3):
-        mean, details = haar(planes)  # (B, P, h, w), (B, P, 3, h, w)
-        parts.append(soft_histogram(details[:, 0].abs(), TEXTURE_KNOTS))
-        if scale < 2:
-            colour = details[:, 1:].abs()  # (B, 2, 3, h, w)
-            both = soft_histogram(colour.flatten(1, 2), TEXTURE_KNOTS)
+        count = planes.shape[1]
+        levels = haar(planes)  # (B, 4P, h, w)
+        planes, details = levels[:, :count], levels[:, count:].abs()
+        parts.append(soft_histogram(details[:, 0::count], TEXTURE_KNOTS))
+        if count > 1:
+            red, blue = details[:, 1::count], details[:, 2::count]  # (B, 3, h, w) each
+            both = soft_histogram(torch.cat([red, blue], dim=1), TEXTURE_KNOTS)
             parts.append((both[:, :3] + both[:, 3:]) / 2.0)
-        planes = mean if scale == 0 else mean[:, :1]
+        if scale == 1:
+            planes = planes[:, :1]  # colour is looked at in two scales
     return torch.cat(parts, dim=1).flatten(1)
 
 
-def haar(planes: Tensor) -> tuple[Tensor, Tensor]:
-    """One Haar level of every plane: (B, P, H, W) -> mean (B, P, h, w), details (B, P, 3, h, w)."""
-    count = planes.shape[1]
-    kernel = planes.new_tensor(HAAR)[:, None].repeat(count, 1, 1, 1)  # (4P, 1, 2, 2)
-    levels = F.conv2d(planes, kernel, stride=2, groups=count)  # (B, 4P, h, w)
-    levels = torch.unflatten(levels, 1, (count, 4))
-    return levels[:, :, 0], levels[:, :, 1:]
+def haar(planes: Tensor) -> Tensor:
+    """One Haar level, (B, P, H, W) -> (B, 4P, h, w): P means, then P each across, down, diagonal.
+
+    A plain convolution and no tensor of more than four dimensions, which phones would refuse.
+    """
+    one = torch.eye(planes.shape[1], device=planes.device, dtype=planes.dtype)
+    kernel = planes.new_tensor(HAAR)[:, None, None] * one[None, :, :, None, None]  # (4, P, P, 2, 2)
+    return F.conv2d(planes, kernel.flatten(0, 1), stride=2)
 
 
 def soft_histogram(signals: Tensor, knots: tuple[float, ...]) -> Tensor:

@@ -109,8 +109,8 @@ def test_macs_agree_with_a_count_over_the_real_layers(student: PlainUNet) -> Non
     student(image, image, torch.tensor([993.65]))
     for handle in handles:
         handle.remove()
-    # The scene code: three planes, then their Haar levels on 3, 3 and 1 planes of 1, 1/4, 1/16.
-    scene = 9 + 4 * (3 + 3 / 4 + 1 / 16)
+    # The scene code: three planes, then Haar levels, 3 to 12, 3 to 12, 1 to 4.
+    scene = 9 + 4 * (9 + 9 / 4 + 1 / 16)
     assert macs_per_pixel(student) == pytest.approx(counted / 64**2 + scene)
 
 
