@@ -21,6 +21,7 @@ from . import (
     export,
     inspect_file,
     live,
+    profile,
     prune,
     ready,
     restore,
@@ -45,6 +46,7 @@ app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("live")(live.live)
 app.command("ready")(ready.command)
+app.command("profile")(profile.command)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]

@@ -1,0 +1,75 @@
+"""Compare a profile with a saved one by ratios: milliseconds of two days do not compare."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid import PellucidError
+
+DEFAULT = 0.10
+
+
+class GateError(PellucidError):
+    """The saved profile or the tolerance cannot be used."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    key: str
+    before: float
+    now: float | None
+    tolerance: float
+
+    @property
+    def failed(self) -> bool:
+        return self.now is None or self.now > self.before * (1.0 + self.tolerance)
+
+    @property
+    def line(self) -> str:
+        word = "FAIL" if self.failed else "ok  "
+        if self.now is None:
+            return f"{word} {self.key}: ratio was {self.before:.2f}, not measured now"
+        growth = self.now / self.before - 1.0
+        limit = f"allowed {self.tolerance:+.0%}"
+        return (
+            f"{word} {self.key}: ratio {self.before:.2f} -> {self.now:.2f} ({growth:+.1%}, {limit})"
+        )
+
+
+def read(path: Path, fail_over: str) -> dict[str, Any]:
+    """The saved document; its `tolerance` is --fail-over if given, else the file's own, else 10 %."""
+    given = parse_share(fail_over) if fail_over else None
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = [(row["key"], row["ratio"]) for row in told["rows"]], told["reference"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GateError(
+            f"{path}: not a saved profile ({error!r}); write one with pellucid profile --save"
+        ) from error
+    told["tolerance"] = given if given is not None else float(told.get("tolerance", DEFAULT))
+    return told
+
+
+def parse_share(text: str) -> float:
+    """'10%' or '10' -> 0.10."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip())
+    if match is None:
+        raise GateError(f"--fail-over is a percentage like 10%, got {text!r}")
+    return float(match[1]) / 100.0
+
+
+def compare(new: dict[str, Any], old: dict[str, Any]) -> list[Entry]:
+    """One entry for each row that the saved profile measured."""
+    if new["reference"] != old["reference"]:
+        raise GateError(
+            f"the saved profile's ratios are to {old['reference']}, these to {new['reference']}; "
+            "save a new one"
+        )
+    now = {row["key"]: row["ratio"] for row in new["rows"]}
+    return [
+        Entry(row["key"], row["ratio"], now.get(row["key"]), old["tolerance"])
+        for row in old["rows"]
+        if row["ratio"] is not None
+    ]
