@@ -21,6 +21,7 @@ from .scene import SCENE_SIZE, measure_scene
 # Tasks that are hard to tell apart need examples more than tasks that are common.
 MIX = TaskMix(rain=0.2, lowlight=0.14, haze=0.2, snow=0.1, blur=0.1, noise=0.2, clean=0.06)
 LABELLED = 32_000
+CROPS_A_MINUTE = 2_000  # of the budget; a core makes ten times as many
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 25, 64, 2e-3, 3e-2
 
 
@@ -50,13 +51,18 @@ class Diagnosis(nn.Module):
         return out
 
 
-def prepare_diagnosis(diagnosis: Diagnosis, synthesis: Synthesis, config: TrainConfig) -> None:
-    """Train it unless it is trained, on as many crops as the run itself will see, at most LABELLED.
+def prepare_diagnosis(
+    diagnosis: Diagnosis, synthesis: Synthesis, config: TrainConfig, minutes: float | None
+) -> None:
+    """Train it unless it is trained, on as many crops as the run itself will see, at most LABELLED
+    and at most about a tenth of a run of `minutes`.
 
     For the start of a run; a resumed one finds it in its checkpoint.
     """
     if not diagnosis.is_trained:
         samples = min(LABELLED, config.steps * config.batch_size)
+        if minutes is not None:
+            samples = min(samples, max(1, int(CROPS_A_MINUTE * minutes)))
         train_diagnosis(diagnosis, synthesis, config.seed, samples, config.workers)
 
 

@@ -198,7 +198,7 @@ def train_distilled(
         config = replace(config, muon=f"{prefix}(?:{config.muon})")
     # A step's progress must be known before the step, also for the first one after a resume.
     if not (folder / "state.pt").exists():
-        prepare_diagnosis(student.diagnosis, synthesis, course.train)
+        prepare_diagnosis(student.diagnosis, synthesis, course.train, minutes)
     else:
         told = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
         spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)

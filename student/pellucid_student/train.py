@@ -51,7 +51,7 @@ def train_student(
     if start is not None:
         begin_from(model, start)
     if not (folder / "state.pt").exists():
-        prepare_diagnosis(model.diagnosis, synthesis, recipe.train)
+        prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
 
