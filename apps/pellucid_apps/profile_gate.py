@@ -39,7 +39,7 @@ class Entry:
 
 
 def read(path: Path, fail_over: str) -> dict[str, Any]:
-    """The saved document; its `tolerance` is --fail-over if given, else the file's own, else 10 %."""
+    """The saved document; `tolerance`: --fail-over, else the file's own, else 10 %."""
     given = parse_share(fail_over) if fail_over else None
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

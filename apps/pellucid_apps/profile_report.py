@@ -1,4 +1,4 @@
-"""A profile as a table, as Markdown and as JSON. Measured rows and estimates never share a table."""
+"""A profile as a table, as Markdown and as JSON. Measured rows and estimates stay apart."""
 
 import platform
 from collections.abc import Sequence
