@@ -27,7 +27,7 @@ from pellucid_teacher.processes import diffuir
 
 from .diagnosis import Diagnosis
 from .layers import RepConv, ResidualBlock
-from .scene import SCENE_SIZE, measure_scene
+from .scene import BAND, SCENE_SIZE, measure_scene
 
 # Every t that a one-, two- or three-step sampler visits; the last is where all of them start.
 VISITED_T = tuple(sorted({t for steps in (1, 2, 3) for t in diffuir.step_grid(steps)}))
@@ -55,8 +55,9 @@ class PlainUNetConfig:
 
     @property
     def multiple(self) -> int:
-        """Input height and width must be multiples of this."""
-        return int(2 ** len(self.widths))
+        """Input height and width must be multiples of this: whole cells of the network and of the
+        scene code."""
+        return max(BAND, int(2 ** len(self.widths)))
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
