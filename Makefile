@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint models clean
+.PHONY: demo test lint models bench clean
 
 demo: .venv/runtime.done  ## restore the bundled photos with the torch-free runtime
 	$(BIN)/pellucid demo
@@ -18,6 +18,9 @@ lint: .venv/dev.done  ## what pre-commit and the reviewers run
 
 models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
 	$(BIN)/python -m pellucid_export student/weights/tiny.safetensors -o runtime/pellucid/models
+
+bench: .venv/dev.done  ## profile the bundled model and compare its ratios with the baseline
+	$(BIN)/pellucid profile tiny --shape 360x640 --seconds 4 --threads 2 --against bench/baseline.json
 
 clean:
 	rm -rf .venv build dist demo-out

@@ -70,9 +70,11 @@ def footer(told: Profile, estimates: Sequence["Estimate"], missing: str) -> list
         for layer in sorted(one.layers, key=lambda layer: -layer.ms)[:10]:
             what = f"{layer.op} [{layer.kernel}]"
             lines.append(f"  {layer.ms:8.2f} ms {layer.share:4.0%}  {what:40} {layer.name}")
-        for layer in one.layers:
-            if layer.flag:
-                lines.append(f"  {layer.flag}: {layer.name} ({layer.share:.0%}). {layer.hint}")
+        for flag in dict.fromkeys(layer.flag for layer in one.layers if layer.flag):
+            found = [layer for layer in one.layers if layer.flag == flag]
+            share, names = sum(x.share for x in found), ", ".join(x.name for x in found[:3])
+            more = ", ..." if len(found) > 3 else ""
+            lines.append(f"  {len(found)}x {flag}, {share:.0%}: {names}{more}. {found[0].hint}")
     if estimates:
         lines += ["", "Estimates, not measurements (no NPU here):"]
         lines += [f"  {estimate.path}: {estimate.lines[0]}" for estimate in estimates]

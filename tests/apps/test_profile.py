@@ -138,3 +138,11 @@ def test_noise_is_told() -> None:
     told = Profile(Conditions(((8, 16),), 1), rows=[replace(ROW, spread=0.3)])
     assert "noisy" in profile_report.noise(told)
     assert profile_report.noise(replace(told, rows=[ROW])) == ""
+
+
+def test_layers_of_one_flag_are_told_once() -> None:
+    layer = LayerTime("r", "Reorder", "jit", "f32", "CPU", 1.0, 0.1, "layout conversion", "why")
+    layered = [Layered(ROW.key, 4.0, [replace(layer, name=f"r{i}") for i in range(4)])]
+    told = Profile(Conditions(((8, 16),), 1), rows=[ROW], layered=layered)
+    lines = [x for x in profile_report.footer(told, [], "") if "layout conversion" in x]
+    assert lines == ["  4x layout conversion, 40%: r0, r1, r2, .... why"]

@@ -46,7 +46,7 @@ class Layered:
 
 @dataclass
 class Profile:
-    """peak: GMAC/s of the matrix product, the mean of a probe before and one after the rows."""
+    """peak: GMAC/s of the matrix product, the better of a probe before and one after the rows."""
 
     conditions: Conditions
     reference: str = REFERENCE
@@ -82,7 +82,7 @@ def profile_files(
                 say(row)
             if conditions.layers:
                 told.layered += _layers_of(path, told.rows, name, here, size, conditions)
-    told.peak = (first_probe + matrix_peak(conditions.threads)) / 2
+    told.peak = max(first_probe, matrix_peak(conditions.threads))
     told.rows = [_with_peak(row, told.peak) for row in told.rows]
     return told
 
