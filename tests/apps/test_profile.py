@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pellucid import PellucidError
 from pellucid.profiling import Conditions, Layered, LayerTime, Profile, Row, State, Target
 from pellucid.profiling import measure as measure_module
 from pellucid_apps import profile, profile_gate, profile_page, profile_report
@@ -76,7 +77,7 @@ def test_exit_codes() -> None:
 
 def test_sizes_and_mistakes(tmp_path: Path) -> None:
     assert profile.parse_sizes("8x16, 32x64,8x16") == ((8, 16), (32, 64))
-    with pytest.raises(profile.PellucidError, match="--shape is"):
+    with pytest.raises(PellucidError, match="--shape is"):
         profile.parse_sizes("8x16,")
     with pytest.raises(profile.ProfileError, match="no \\*.onnx"):
         profile.collect([str(tmp_path)])

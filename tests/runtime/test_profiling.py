@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from pellucid import ModelError
+from pellucid.card import ModelCard
 from pellucid.profiling import (
     Conditions,
     Row,
@@ -118,7 +119,7 @@ def test_xml_is_for_openvino_alone(tmp_path: Path) -> None:
 
 
 def fallen(call: Callable[[], object]) -> calls.Opened:
-    return calls.Opened(call, calls.ModelCard("fake"), placed="CPUExecutionProvider")
+    return calls.Opened(call, ModelCard("fake"), placed="CPUExecutionProvider")
 
 
 @pytest.mark.parametrize("strict", [False, True])
