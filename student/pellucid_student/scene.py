@@ -38,26 +38,24 @@ def measure_texture(image: Tensor) -> Tensor:
     mean = F.avg_pool2d(luma, POOL)
     peaks = torch.cat([F.max_pool2d(luma, POOL) - mean, mean + F.max_pool2d(-luma, POOL)], dim=1)
     parts = [soft_histogram(peaks, TEXTURE_KNOTS)]
-    for scale in range(3):
-        count = planes.shape[1]
-        levels = haar(planes)  # (B, 4P, h, w)
+    for count in (3, 3, 1):  # colour is looked at in two scales, luma in three
+        levels = haar(planes[:, :count], count)  # (B, 4P, h, w)
         planes, details = levels[:, :count], levels[:, count:].abs()
         parts.append(soft_histogram(details[:, 0::count], TEXTURE_KNOTS))
-        if count > 1:
-            red, blue = details[:, 1::count], details[:, 2::count]  # (B, 3, h, w) each
+        if count == 3:
+            red, blue = details[:, 1::3], details[:, 2::3]  # (B, 3, h, w) each
             both = soft_histogram(torch.cat([red, blue], dim=1), TEXTURE_KNOTS)
             parts.append((both[:, :3] + both[:, 3:]) / 2.0)
-        if scale == 1:
-            planes = planes[:, :1]  # colour is looked at in two scales
     return torch.cat(parts, dim=1).flatten(1)
 
 
-def haar(planes: Tensor) -> Tensor:
+def haar(planes: Tensor, count: int) -> Tensor:
     """One Haar level, (B, P, H, W) -> (B, 4P, h, w): P means, then P each across, down, diagonal.
 
     A plain convolution and no tensor of more than four dimensions, which phones would refuse.
+    count: P as a number, for converters that trace.
     """
-    one = torch.eye(planes.shape[1], device=planes.device, dtype=planes.dtype)
+    one = torch.eye(count, device=planes.device, dtype=planes.dtype)
     kernel = planes.new_tensor(HAAR)[:, None, None] * one[None, :, :, None, None]  # (4, P, P, 2, 2)
     return F.conv2d(planes, kernel.flatten(0, 1), stride=2)
 
