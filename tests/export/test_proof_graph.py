@@ -8,6 +8,7 @@ import pytest
 from fakes import card
 from onnx_graphs import kernel, node, save_graph
 
+from pellucid.scene import SCENE_SIZE
 from pellucid_export.proof.graph import GraphError, read_graph
 
 
@@ -69,7 +70,7 @@ def test_a_default_that_the_caller_may_replace_is_no_constant(
     write_model: Callable[[str, dict[str, str]], Path],
 ) -> None:
     graph = read_graph(write_model("scene.onnx", {"pellucid.config": card()}), 8, 12)
-    (first,) = [layer for layer in graph.layers if layer.inputs == ((1, 40),)]
+    (first,) = [layer for layer in graph.layers if layer.inputs == ((1, SCENE_SIZE),)]
     assert first.op == "Slice"
 
 
