@@ -1,7 +1,6 @@
 """`pellucid profile`: what model files cost on this machine's engines and devices."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from pellucid import PellucidError
 from pellucid.engine import default_threads
+from pellucid.photo import write_atomically
 from pellucid.profiling import Conditions, Row, State, chrome_trace, find_targets, profile_files
 from pellucid.restorer import find_model
 
@@ -130,12 +130,5 @@ def collect(models: list[str]) -> tuple[list[Path], list[str]]:
 
 
 def write(path: Path, text: str) -> None:
-    """Under a partial name first: nothing half-written stays."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ProfileError(f"{path}: cannot be written ({error.strerror})") from error
+    write_atomically(path, text.encode())
     print(f"wrote {path}")

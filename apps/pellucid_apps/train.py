@@ -47,6 +47,9 @@ LeaveOut = Annotated[list[str] | None, typer.Option(help="Folder under clean/ to
 Dataset = Annotated[list[str] | None, typer.Option(help="Name (licence), for the weights' header.")]
 Dev = Annotated[Path | None, typer.Option("--dev", help="Sets to watch, never trained on.")]
 DevEvery = Annotated[int, typer.Option(min=1, help="Steps between looks at the sets.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Faster steps by torch.compile; needs a C++ compiler.")
+]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make samples.")]
 
 
@@ -73,6 +76,7 @@ def student(
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
     workers: Workers = 1,
+    compile_: Compile = False,
     leave_out: LeaveOut = None,
     dataset: Dataset = None,
     dev: Dev = None,
@@ -86,7 +90,9 @@ def student(
 
     known(preset, PRESETS)
     recipe = StudentRecipe(preset, crop)
-    config = replace(recipe.train, workers=workers, steps=steps or recipe.train.steps)
+    config = replace(
+        recipe.train, workers=workers, compile=compile_, steps=steps or recipe.train.steps
+    )
     recipe = replace(recipe, train=config)
     course = Course(data, out, tuple(leave_out or ()), dev, dev_every)
 
@@ -114,6 +120,7 @@ def teacher(
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a training crop, px.")] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bf16 autocast.")] = False,
     workers: Workers = 1,
+    compile_: Compile = False,
     leave_out: LeaveOut = None,
     dataset: Dataset = None,
     dev: Dev = None,
@@ -137,6 +144,7 @@ def teacher(
         chosen.train,
         workers=workers,
         bf16=bf16,
+        compile=compile_,
         steps=steps or chosen.train.steps,
         batch_size=batch or chosen.train.batch_size,
         accumulate=accumulate or chosen.train.accumulate,
@@ -211,6 +219,7 @@ def run_course(
     """Load the data, train, show progress, record to TensorBoard. True in the main process."""
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
+    from pellucid_teacher.training.loop import flushed_denormals
     from pellucid_teacher.training.monitor import Monitor
     from pellucid_teacher.training.watch import Watch
 
@@ -222,7 +231,7 @@ def run_course(
         monitor = Monitor(course.out, watch, course.dev_every)
         console = Console()
         columns = (TextColumn("training"), BarColumn(), TaskProgressColumn())
-        with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+        with flushed_denormals(), Bar(*columns, TimeRemainingColumn(), console=console) as bar:
             task, total = bar.add_task("", total=1.0), 0.0
             for report in start(corpus):
                 main = report.is_main

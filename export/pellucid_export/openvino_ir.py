@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from pellucid.openvino_engine import with_byte_ports
+
 from .card import KEY
 from .gates import ExportError
 from .onnx_file import Run, Size, from_levels, to_levels
@@ -121,15 +123,7 @@ class OpenVinoMaker:
         levels.output(0).set_names({"output"})
         (taken,) = model.get_parameters()
         model = ov.Model([levels.output(0)], [taken], model.get_friendly_name())
-        steps = ov.preprocess.PrePostProcessor(model)
-        port = steps.input(0)
-        port.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-        port.model().set_layout(ov.Layout("NCHW"))
-        port.preprocess().convert_element_type(ov.Type.f32).scale(255.0)
-        port = steps.output(0)
-        port.model().set_layout(ov.Layout("NCHW"))
-        port.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-        return steps.build()
+        return with_byte_ports(ov, model)
 
 
 def _weight_name(op: Any) -> str:

@@ -126,21 +126,27 @@ class OpenVinoEngine:
         levels = ops.multiply(ops.clamp(restored, 0.0, 1.0), np.float32(255.0))
         levels = ops.round(levels, "half_to_even")
         model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
-        steps = ov.preprocess.PrePostProcessor(model)
-        taken = steps.input(0)
-        taken.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-        taken.model().set_layout(ov.Layout("NCHW"))
-        taken.preprocess().convert_element_type(ov.Type.f32).scale(255.0)
-        given = steps.output(0)
-        given.model().set_layout(ov.Layout("NCHW"))
-        given.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-        return steps.build()
+        return with_byte_ports(ov, model)
 
     def _failed(self, error: Exception, width: int, height: int) -> ModelError:
         return ModelError(
             f"{self.card.id} failed on a {width}x{height} picture on OpenVINO's {self._device}: "
             f"{_reason(error)}"
         )
+
+
+def with_byte_ports(openvino: Any, model: "openvino.Model") -> "openvino.Model":
+    """uint8 NHWC ports for a graph of planes: input scaled to [0, 1], output already in levels."""
+    steps = openvino.preprocess.PrePostProcessor(model)
+    byte, pixels, planes = openvino.Type.u8, openvino.Layout("NHWC"), openvino.Layout("NCHW")
+    taken, given = steps.input(0), steps.output(0)
+    taken.tensor().set_element_type(byte).set_layout(pixels)
+    taken.model().set_layout(planes)
+    taken.preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    given.model().set_layout(planes)
+    given.tensor().set_element_type(byte).set_layout(pixels)
+    built: openvino.Model = steps.build()
+    return built
 
 
 def _metadata(model: "openvino.Model") -> dict[str, str]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .scene import measure_scene, shrink, thumbnail
+from .scene import measure_light, measure_texture, shrink, thumbnail
 
 # Correlation of neighbouring frames: above 0.96 within shots of the clips it was tried on, above
 # 0.8 for frames a quarter of a second apart, below 0.55 across cuts.
@@ -54,7 +54,8 @@ class SceneSmoother:
         pixels: (H, W, 3) RGB as for measure_scene. time_s: its capture or presentation time.
         """
         small = shrink(pixels)
-        measured = measure_scene(pixels)  # texture needs full resolution
+        # measure_scene(pixels), but for the thumbnail, which is there already.
+        measured = np.concatenate([measure_light(small), measure_texture(pixels)])
         layout = _layout(small)
         self.started_anew = (
             self._scene is None

@@ -44,16 +44,38 @@ class RepConv(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))), (B, C, H, W) -> same: two plain convolutions, no norm."""
+    """x + conv(relu(conv(x) + gate(code))), (B, C, H, W) and (B, code_width) -> (B, C, H, W).
 
-    def __init__(self, channels: int) -> None:
+    The gate is a bias a channel: behind it the ReLU shuts channels that this picture's task has no
+    use for, so that tasks need not share them. It starts at zero. code_width 0: no gate.
+    """
+
+    def __init__(self, channels: int, code_width: int = 0) -> None:
         super().__init__()
         self.conv1 = RepConv(channels, channels)
         self.conv2 = RepConv(channels, channels, gain=0.1)
+        self.gate = nn.Linear(code_width, channels, bias=False) if code_width else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.conv2(F.relu(self.conv1(x)))
+    def forward(self, x: Tensor, code: Tensor | None = None) -> Tensor:
+        inner = self.conv1(x)
+        if self.gate is not None:
+            inner = inner + self.gate(code)[:, :, None, None]
+        out: Tensor = x + self.conv2(F.relu(inner))
         return out
+
+
+class Chain(nn.ModuleList):
+    """Residual blocks in a row, all gated by the same code."""
+
+    def __init__(self, blocks: int, channels: int, code_width: int) -> None:
+        super().__init__(ResidualBlock(channels, code_width) for _ in range(blocks))
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        for block in self:
+            x = block(x, code)
+        return x
 
 
 def fold(model: nn.Module) -> nn.Module:

@@ -7,7 +7,8 @@ Notable choices, each for a device
 - Additive skips: no concatenation to move through memory.
 - The receptive field is bounded, so overlapping tiles give the very same pixels.
 - What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
-  that enters as a bias per channel of every level and as a tone curve on the input.
+  that enters as a bias per channel of every level, as a gate inside every block and as a tone curve
+  on the input.
 - The sampler visits a fixed list of t, so the time step is a row of a table: at export it is a
   constant added to a bias.
 - Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed:
@@ -26,7 +27,7 @@ from pellucid_teacher.data.synthesis import TASKS
 from pellucid_teacher.processes import diffuir
 
 from .diagnosis import Diagnosis
-from .layers import RepConv, ResidualBlock
+from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
 
 # Every t that a one-, two- or three-step sampler visits; the last is where all of them start.
@@ -37,9 +38,9 @@ VISITED_T = tuple(sorted({t for steps in (1, 2, 3) for t in diffuir.step_grid(st
 class PlainUNetConfig:
     """Widths and depths from 1/2 resolution down; the last level has no decoder of its own."""
 
-    widths: tuple[int, ...] = (32, 64, 96, 96)
+    widths: tuple[int, ...] = (32, 64, 96, 80)
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
-    decoder_blocks: tuple[int, ...] = (1, 1, 1)
+    decoder_blocks: tuple[int, ...] = (2, 1, 1)
     code_width: int = 64
     diagnosis_width: int = 128
 
@@ -75,8 +76,10 @@ class PlainUNetConfig:
 
 
 TINY = PlainUNetConfig()
-NANO = PlainUNetConfig(widths=(32, 48, 48, 48), diagnosis_width=64)
-PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=32, diagnosis_width=32)
+NANO = PlainUNetConfig(
+    (32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), code_width=48, diagnosis_width=48
+)
+PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=32)
 PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO}
 
 
@@ -89,8 +92,8 @@ class PlainUNet(nn.Module):
         widths = config.widths
         self.stem = RepConv(24, widths[0])
         self.encoder = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
-            for c, n in zip(widths, config.encoder_blocks, strict=True)
+            Chain(n, c, config.code_width)
+            for n, c in zip(config.encoder_blocks, widths, strict=True)
         )
         self.down = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2)
@@ -101,8 +104,8 @@ class PlainUNet(nn.Module):
             for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
         )
         self.decoder = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
-            for c, n in zip(widths[:-1], config.decoder_blocks, strict=True)
+            Chain(n, c, config.code_width)
+            for n, c in zip(config.decoder_blocks, widths[:-1], strict=True)
         )
         self.head = RepConv(widths[0], 12, gain=0.01)
         self.diagnosis = Diagnosis(config.diagnosis_width).requires_grad_(False)
@@ -161,9 +164,9 @@ class PlainUNet(nn.Module):
             if level > 0:
                 skips.append(x)
                 x = F.relu(self.down[level - 1](x) + self._bias(level, code))
-            x = blocks(x)
+            x = blocks(x, code)
         for level in reversed(range(len(skips))):
-            x = self.decoder[level](skips[level] + self.up[level](x))
+            x = self.decoder[level](skips[level] + self.up[level](x), code)
         detail = F.pixel_shuffle(self.head(x), 2)  # (B, 3, H, W)
         estimate: Tensor = base + detail
         return estimate

@@ -56,7 +56,11 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     for module in model.modules():
         if isinstance(module, RepConv):
             module.fold_()
-    model.load_state_dict(tensors)
+    missing, unknown = model.load_state_dict(tensors, strict=False)
+    if unknown or any(not name.endswith("gate.weight") for name in missing):
+        raise ValueError(f"{path}: not all of a student's weights ({', '.join(missing + unknown)})")
+    for name in missing:  # files from before the gates: open ones are the same network
+        nn.init.zeros_(model.get_parameter(name))
     return model.eval().requires_grad_(False), Provenance(**told["provenance"])
 
 

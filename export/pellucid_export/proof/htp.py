@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from pellucid.errors import PellucidError
 
+from ..gates import agreement_db
+
 PROVIDER = "QNNExecutionProvider"
 MARK = "pellucid-htp: "
 
@@ -175,9 +177,7 @@ def _emulate(path: str, arrays: str) -> HTPReport:
     else:
         plain = onnxruntime.InferenceSession(path, _quiet(), providers=["CPUExecutionProvider"])
         (expected, *_) = plain.run(None, feeds)
-        error_ = float(np.mean((got.astype(np.float64) - expected.astype(np.float64)) ** 2))
-        agreement = 200.0 if error_ == 0.0 else -10.0 * float(np.log10(error_))
-        return HTPReport(True, *_assignment(session), agreement)
+        return HTPReport(True, *_assignment(session), agreement_db(got, expected))
     try:
         accepted, refused = _assignment(_session(path, strict=False))
     except Exception:  # it does not even compile in parts

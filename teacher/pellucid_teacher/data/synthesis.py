@@ -28,13 +28,13 @@ TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
 class TaskMix:
     """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
 
-    rain: float = 0.32
-    lowlight: float = 0.13
-    haze: float = 0.17
-    snow: float = 0.06
-    blur: float = 0.09
-    noise: float = 0.2
-    clean: float = 0.03
+    rain: float = 0.34
+    lowlight: float = 0.11
+    haze: float = 0.12
+    snow: float = 0.04
+    blur: float = 0.06
+    noise: float = 0.29
+    clean: float = 0.04
 
     def cycle(self, length: int = 32) -> list[str]:
         """`length` tasks in the mix's proportions, in a fixed shuffled order."""

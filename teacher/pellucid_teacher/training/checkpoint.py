@@ -11,8 +11,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from .muon import MuonAndAdam
 
-# What changes no number of a run: where samples are made, how often the state is written.
-_FREE = ("workers", "save_every")
+# What changes no number of a run but in rounding: where samples are made, how often the state is
+# written, whether the network is compiled.
+_FREE = ("workers", "save_every", "compile")
 
 
 @dataclass

@@ -12,6 +12,7 @@ have had.
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from math import cos, pi
@@ -43,6 +44,8 @@ class TrainConfig:
     ema: decay of the averaged weights, the ones that are kept; they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
     whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
+    compile: by torch.compile, which needs a C++ compiler; the student's steps take a fifth less
+    time on a CPU.
     """
 
     steps: int = 40_000
@@ -63,6 +66,7 @@ class TrainConfig:
     workers: int = 1
     save_every: int = 1000
     bf16: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,33 @@ def train(
     and the run ends with it, or with config.steps, whichever comes first.
     Raises ValueError if the checkpoint was written by another recipe.
     """
-    # The momentum of a filter whose ReLU has died decays through the denormal numbers, on which x86
-    # is a hundred times slower. Worker threads inherit this if it is set before the first of them.
+    with flushed_denormals():
+        yield from _train(model, loss, synthesis, config, folder, minutes)
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """The momentum of a filter whose ReLU has died decays through the denormal numbers, on which
+    x86 is a hundred times slower: within this block they are zero.
+
+    Threads inherit it from the one that starts them, so enter it before a process' first torch
+    work. It is undone at the end, for code that relies on denormals.
+    """
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _train(
+    model: nn.Module,
+    loss: Loss,
+    synthesis: Synthesis,
+    config: TrainConfig,
+    folder: Path,
+    minutes: float | None,
+) -> Iterator[Report]:
     accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
     folder.mkdir(parents=True, exist_ok=True)
     path, processes = folder / "state.pt", accelerator.num_processes
@@ -112,6 +140,8 @@ def train(
     state = RunState(model, average, optimizer)
     resume(path, config, processes, state)
     wrapped = accelerator.prepare_model(model)
+    if config.compile:
+        wrapped = torch.compile(wrapped)
     shard = Shard(config.batch_size, accelerator.process_index, processes)
     stream = batches(
         synthesis,
