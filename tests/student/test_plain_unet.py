@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.scene import KNOTS
-from pellucid_student.layers import RepConv, fold
+from pellucid_student.layers import RepConv, ResidualBlock, fold
 from pellucid_student.plain_unet import (
     PICO,
     PRESETS,
@@ -121,6 +121,21 @@ def test_receptive_radius_is_a_bound_and_nearly_tight(name: str) -> None:
         reach = max(reach, int((rows - y).abs().max()), int((cols - x).abs().max()))
     assert reach <= radius
     assert reach >= radius - 2 * config.multiple
+
+
+def test_a_gate_shuts_a_channel() -> None:
+    """A bias far below zero in front of the ReLU is as good as a column of zeros behind it."""
+    torch.manual_seed(0)
+    block, x, code = ResidualBlock(16, code_width=4), torch.randn(1, 16, 8, 8), torch.ones(1, 4)
+    assert block.gate is not None
+    assert torch.equal(block(x, code), x + block.conv2(block.conv1(x).relu()))  # open at the start
+    with torch.no_grad():
+        block.gate.weight[3] = -100.0
+        shut = block(x, code)
+        block.gate.weight[3] = 0.0
+        block.conv2.weight[:, 3] = 0.0
+    assert torch.allclose(shut, block(x, code), atol=1e-6)
+    assert not torch.allclose(shut, ResidualBlock(16)(x))
 
 
 def light(image: Tensor) -> Tensor:

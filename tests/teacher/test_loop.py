@@ -74,6 +74,21 @@ def test_another_recipe_or_network_is_refused(synthesis: Synthesis, tmp_path: Pa
         next(train(nn.Conv2d(3, 3, 1), loss, synthesis, CONFIG, tmp_path))
 
 
+def smallest(count: int = 64) -> float:
+    """A denormal number after a multiplication, 0.0 where such numbers are flushed."""
+    return float((np.full(count, 1e-40, np.float32) * np.float32(0.5)).max())
+
+
+def test_denormals_are_zero_while_training_only(synthesis: Synthesis, tmp_path: Path) -> None:
+    """They slow a step down many times; code after the run (hypothesis, for one) counts on them."""
+    assert smallest() > 0.0
+    run = train(network(), loss, synthesis, CONFIG, tmp_path)
+    next(run)
+    inside = smallest()
+    run.close()
+    assert inside == 0.0 and smallest() > 0.0
+
+
 def test_time_budget_ends_the_run(synthesis: Synthesis, tmp_path: Path) -> None:
     assert list(train(network(), loss, synthesis, CONFIG, tmp_path, minutes=1e-9)) == []
 
