@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import jpeg, png, tiff
+from .channel_order import swap_red_and_blue
 from .errors import PhotoError
 from .exif import read_orientation, upright
 from .header import BLOCK_NAMES, EXIF, ICC, IRB, RESOLUTION, XMP
@@ -64,8 +65,11 @@ def losses(pixels: Array, metadata: dict[int, bytes], suffix: str) -> tuple[str,
 
 def encode(
     pixels: Array, metadata: dict[int, bytes], suffix: str, quality: int
-) -> bytes | memoryview:
-    """The file's bytes. PhotoError rather than dropping alpha; see `losses` for the rest."""
+) -> list[bytes | memoryview]:
+    """The file's bytes, in pieces. PhotoError rather than dropping alpha; `losses` has the rest.
+
+    Pieces, because joining them would hold a file of 100 MB and more twice.
+    """
     kind = find_format(suffix)
     if not 1 <= quality <= 100:
         raise PhotoError(f"quality must be between 1 and 100, got {quality}")
@@ -83,18 +87,18 @@ def encode(
     flags = [] if kind.quality is None else [kind.quality, quality]
     with _in_opencv_order(pixels) as image:
         if kind is _JPEG:
-            return jpeg.with_metadata(_imencode(suffix, image, {}, flags).tobytes(), kept)
+            return jpeg.with_metadata(_imencode(suffix, image, {}, flags), kept)
         if kind is _TIFF:
-            plain = _imencode(suffix, image, {}, flags).tobytes()
+            plain = _imencode(suffix, image, {}, flags)
             return tiff.with_metadata(plain, kept, orientation, straight_alpha=alpha)
         resolution = kept.pop(RESOLUTION, b"")
         data = _imencode(suffix, image, kept, flags)
-        return png.with_resolution(data.tobytes(), resolution) if resolution else data.data
+        return png.with_resolution(data, resolution) if resolution else [data]
 
 
 def _imencode(
     suffix: str, image: Array, metadata: dict[int, bytes], flags: list[int]
-) -> NDArray[np.uint8]:
+) -> memoryview:
     blocks = [np.frombuffer(block, np.uint8) for block in metadata.values()]
     try:
         ok, data = cv2.imencodeWithMetadata(suffix, image, list(metadata), blocks, flags)
@@ -103,24 +107,25 @@ def _imencode(
     if not ok:
         hint = "; one of its metadata blocks may be damaged" if metadata else ""
         raise PhotoError(f"OpenCV cannot write this picture as {suffix}{hint}")
-    return np.asarray(data, dtype=np.uint8)
+    return np.asarray(data, dtype=np.uint8).ravel().data
 
 
 @contextmanager
 def _in_opencv_order(pixels: Array) -> Iterator[Array]:
-    """The array in BGR order, swapped in place and back: a copy of 108 megapixels is 324 MB."""
+    """The array in BGR order: swapped in place and back, so that it is there only once."""
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         yield np.ascontiguousarray(pixels)
         return
-    code = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     if not (pixels.flags.c_contiguous and pixels.flags.writeable):
-        yield np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), code))
+        pixels = np.array(pixels, order="C")
+        swap_red_and_blue(pixels)
+        yield pixels
         return
-    cv2.cvtColor(pixels, code, dst=pixels)
+    swap_red_and_blue(pixels)
     try:
         yield pixels
     finally:
-        cv2.cvtColor(pixels, code, dst=pixels)
+        swap_red_and_blue(pixels)
 
 
 def _to_8_bits(pixels: Array) -> NDArray[np.uint8]:

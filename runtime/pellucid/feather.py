@@ -57,14 +57,8 @@ class Feather:
     ) -> None:
         self._picture, self._rows, self._cols = picture, rows, cols
         self._row_shares, self._col_shares = shares(rows, width), shares(cols, width)
-        self._sums = np.zeros((0, *picture.shape[1:]), np.float32)
-        self._begin(0)
-
-    def _begin(self, index: int) -> None:
-        share = self._row_shares[index]
-        missing = share.stop - share.start - len(self._sums)
-        more = np.zeros((missing, *self._picture.shape[1:]), np.float32)
-        self._sums = np.concatenate([self._sums, more])
+        tallest = max(share.stop - share.start for share in self._row_shares)
+        self._sums = np.zeros((tallest, *picture.shape[1:]), np.float32)
 
     def add(self, row: int, col: int, window: NDArray[np.float32]) -> None:
         """Add tile (row, col): its whole window, (h, w, C)."""
@@ -72,22 +66,24 @@ class Feather:
         top, left = r.start - self._rows[row].reach_start, c.start - self._cols[col].reach_start
         part = window[top : top + r.stop - r.start, left : left + c.stop - c.start]
         weights = r.weights[:, None, None] * c.weights[None, :, None]
-        self._sums[:, c.start : c.stop] += part * weights
+        self._sums[: r.stop - r.start, c.start : c.stop] += part * weights
 
     def finish(self, row: int) -> None:
         """All tiles of this strip are in: write the rows that no later strip adds to."""
         start, last = self._row_shares[row].start, row + 1 == len(self._row_shares)
         stop = self._row_shares[row].stop if last else self._row_shares[row + 1].start
-        done = self._sums[: stop - start]
-        self._picture[start:stop] = to_type(done, self._picture.dtype)
-        self._sums = self._sums[stop - start :]
-        if not last:
-            self._begin(row + 1)
+        for at in range(start, stop):  # by rows: a strip of floats is four pictures of its size
+            self._picture[at] = to_type(self._sums[at - start], self._picture.dtype)
+        carried = self._row_shares[row].stop - stop
+        self._sums[:carried] = self._sums[stop - start : stop - start + carried]
+        self._sums[carried:] = 0.0
 
 
 def to_type(values: NDArray[np.float32], dtype: np.dtype[Any]) -> Array:
     """Values in [0, 1] to a picture's own type, rounded; floats are not clipped."""
     peak = full_scale(dtype)
     if peak != 1.0:
-        values = np.rint(np.clip(values, 0.0, 1.0) * peak)
+        values = np.clip(values, 0.0, 1.0)
+        values *= peak
+        np.rint(values, out=values)
     return np.asarray(values.astype(dtype))

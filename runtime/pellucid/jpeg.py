@@ -91,9 +91,9 @@ def read_jpeg(data: bytes) -> Header:
     )
 
 
-def with_metadata(jpeg: bytes, metadata: dict[int, bytes]) -> bytes:
-    """An encoder's JPEG with metadata blocks in it. Raises PhotoError if one does not fit."""
-    segments = []
+def with_metadata(jpeg: memoryview, metadata: dict[int, bytes]) -> list[bytes | memoryview]:
+    """An encoder's JPEG with metadata blocks in it, in pieces. PhotoError if one does not fit."""
+    segments: list[bytes | memoryview] = []
     for kind, marker, name in ((EXIF, _APP1, _EXIF_NAME), (XMP, _APP1, _XMP_NAME)):
         if kind in metadata:
             if len(name) + len(metadata[kind]) > _ROOM:
@@ -110,14 +110,12 @@ def with_metadata(jpeg: bytes, metadata: dict[int, bytes]) -> bytes:
     start = 2
     if jpeg[3] == _APP0:  # JFIF comes first
         start += 2 + struct.unpack_from(">H", jpeg, 4)[0]
-        density = (
-            Resolution.from_block(metadata[RESOLUTION]).to_jfif()
-            if RESOLUTION in metadata
-            else None
-        )
+    head = bytes(jpeg[:start])
+    if start > 2 and RESOLUTION in metadata:
+        density = Resolution.from_block(metadata[RESOLUTION]).to_jfif()
         if density is not None:
-            jpeg = jpeg[:13] + density + jpeg[18:]
-    return b"".join([jpeg[:start], *segments, jpeg[start:]])
+            head = head[:13] + density + head[18:]
+    return [head, *segments, jpeg[start:]]
 
 
 def _segment(marker: int, body: bytes) -> bytes:

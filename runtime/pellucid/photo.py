@@ -53,7 +53,7 @@ class Photo:
         Raises PhotoError rather than dropping alpha; 16 bits are rounded where only 8 fit.
         """
         suffix = (suffix or self.suffix).lower()
-        return bytes(encode(self.pixels, self.metadata, suffix, quality))
+        return b"".join(encode(self.pixels, self.metadata, suffix, quality))
 
     def save(self, path: str | Path, quality: int = 95) -> Path:
         """Write to `path`, whole or not at all: a crash or a full disk leaves no half file.
@@ -62,7 +62,7 @@ class Photo:
         """
         path = Path(path)
         suffix = path.suffix.lower()
-        write_atomically(path, encode(self.pixels, self.metadata, suffix, quality))
+        write_atomically(path, *encode(self.pixels, self.metadata, suffix, quality))
         lost = losses(self.pixels, self.metadata, suffix)
         self.notes = tuple(dict.fromkeys(self.notes + lost))
         return path
@@ -94,13 +94,13 @@ def read_photo(source: str | Path | bytes) -> Photo:
         raise PhotoError(f"{path}: {error}") from None
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
+def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
     """Write under a temporary name in the same folder, then rename. Raises PhotoError."""
     partial = ""
     try:
         descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
         os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, path)
     except OSError as error:

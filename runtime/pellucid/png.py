@@ -36,11 +36,11 @@ def read_png(data: bytes) -> Header:
     return Header("png", width, height, frames, ended, refusal, tuple(notes), resolution=resolution)
 
 
-def with_resolution(png: bytes, block: bytes) -> bytes:
-    """An encoder's PNG with a pHYs chunk in it."""
+def with_resolution(png: memoryview, block: bytes) -> list[bytes | memoryview]:
+    """An encoder's PNG with a pHYs chunk in it, in pieces."""
     body = Resolution.from_block(block).to_phys()
     if body is None:
-        return png
+        return [png]
     chunk = b"pHYs" + body
     chunk = struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return b"".join([png[:_AFTER_HEADER], chunk, memoryview(png)[_AFTER_HEADER:]])
+    return [png[:_AFTER_HEADER], chunk, png[_AFTER_HEADER:]]

@@ -21,7 +21,7 @@ from .tiles import Tiling, plan
 MODELS = Path(__file__).parent / "models"
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
 # Peak working memory of a pass for one pixel of its window, measured on the bundled models.
-BYTES_PER_PIXEL = 260
+BYTES_PER_PIXEL = 290
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -48,7 +48,7 @@ class Restorer:
         *,
         steps: int = 1,
         threads: int | None = None,
-        memory_mb: int = 350,
+        memory_mb: int = 360,
         engine: str = "auto",
     ) -> None:
         if memory_mb < 50:
@@ -122,47 +122,49 @@ class Restorer:
             side = -(-max(height, width) // tiling.multiple) * tiling.multiple
             tiling = Tiling(side, 0, tiling.multiple)
         rows, cols = list(tiling.spans(height)), list(tiling.spans(width))
-        # A strip's window needs original rows above it that the strip before has replaced.
-        above = colour[:0].copy()
+        # Original rows of the windows at hand: those above have been replaced in the picture.
+        tallest = max(row.reach_stop - row.reach_start for row in rows)
+        strip = np.empty((tallest, *colour.shape[1:]), colour.dtype)
         # Half of the overlap: what lies nearer to a window's edge than that is not trusted.
         soft = not self.exact_tiles and len(rows) * len(cols) > 1
         feather = Feather(colour, rows, cols, tiling.margin // 2) if soft else None
         done, total = 0, len(rows) * len(cols)
         for index, row in enumerate(rows):
-            strip = np.concatenate([above, colour[row.start : row.reach_stop]])
-            first = row.start - len(above)
-            kept = max(0, row.stop - tiling.margin) - first
-            above = strip[kept : row.stop - first].copy()
+            bottom = row.reach_stop - row.reach_start
+            strip[row.inside.start : bottom] = colour[row.start : row.reach_stop]
             for number, col in enumerate(cols):
-                window = strip[row.reach_start - first :, col.reach_start : col.reach_stop]
+                window = strip[:bottom, col.reach_start : col.reach_stop]
                 restored = self._restore_window(window, scene, strength)
                 if feather is not None:
                     feather.add(index, number, restored)
                 else:
-                    top, left = row.start - row.reach_start, col.start - col.reach_start
-                    bottom, right = top + row.stop - row.start, left + col.stop - col.start
-                    core = to_type(restored[top:bottom, left:right], colour.dtype)
+                    core = to_type(restored[row.inside, col.inside], colour.dtype)
                     colour[row.start : row.stop, col.start : col.stop] = core
+                del restored  # the next pass reuses its memory
                 done += 1
                 if progress is not None:
                     progress(done, total)
             if feather is not None:
                 feather.finish(index)
+            if index + 1 < len(rows):
+                needed = rows[index + 1].reach_start - row.reach_start
+                above = strip[needed : row.inside.stop]
+                strip[: len(above)] = above
 
     def _restore_window(
         self, window: Array, scene: NDArray[np.float32], strength: float
     ) -> NDArray[np.float32]:
         """One window restored, (h, w, 3 or 1) in [0, 1]."""
-        unit = window.astype(np.float32) / np.float32(full_scale(window.dtype))
-        grey = unit.shape[2] == 1
-        image = np.broadcast_to(unit, (*unit.shape[:2], 3)) if grey else unit
-        tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-        restored: Array = self._engine.run(tensor, scene)[0].transpose(1, 2, 0)
-        if grey:
-            restored = restored.mean(axis=2, keepdims=True)
+        height, width, channels = window.shape
+        image = np.empty((1, 3, height, width), np.float32)
+        white = np.float32(full_scale(window.dtype))
+        np.divide(window.transpose(2, 0, 1), white, out=image[0], casting="same_kind")
+        restored = self._engine.run(image, scene)[0]
         if strength != 1.0:
-            restored = unit + np.float32(strength) * (restored - unit)
-        return np.asarray(restored, np.float32)
+            restored = image[0] + np.float32(strength) * (restored - image[0])
+        if channels == 1:
+            restored = restored.mean(axis=0, keepdims=True)
+        return np.asarray(restored.transpose(1, 2, 0))
 
 
 def find_model(model: str | Path, steps: int) -> Path:

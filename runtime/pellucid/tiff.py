@@ -61,12 +61,12 @@ def read_tiff(data: bytes) -> Header:
 
 
 def with_metadata(
-    tiff: bytes, metadata: dict[int, bytes], orientation: int, straight_alpha: bool
-) -> bytes:
-    """OpenCV's TIFF, with a longer directory at its end that also holds metadata."""
-    order = "<" if tiff[:2] == b"II" else ">"
+    tiff: memoryview, metadata: dict[int, bytes], orientation: int, straight_alpha: bool
+) -> list[bytes | memoryview]:
+    """OpenCV's TIFF, in pieces, with a longer directory at its end that also holds metadata."""
+    order = "<" if bytes(tiff[:2]) == b"II" else ">"
     (offset,) = struct.unpack_from(order + "I", tiff, 4)
-    entries = {tag: tiff[at : at + 12] for tag, at in _entries(tiff, order, offset).items()}
+    entries = {tag: bytes(tiff[at : at + 12]) for tag, at in _entries(tiff, order, offset).items()}
     tail = b"\0" * (len(tiff) % 2)  # everything starts at an even place
     for kind, tag in _BLOCK_TAGS.items():
         if kind in metadata:
@@ -90,10 +90,10 @@ def with_metadata(
     directory = struct.pack(order + "H", len(entries))
     directory += b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
     start = struct.pack(order + "I", len(tiff) + len(tail))
-    return b"".join([tiff[:4], start, memoryview(tiff)[8:], tail, directory])
+    return [tiff[:4], start, tiff[8:], tail, directory]
 
 
-def _entries(data: bytes, order: str, offset: int) -> dict[int, int]:
+def _entries(data: bytes | memoryview, order: str, offset: int) -> dict[int, int]:
     """Where each tag's 12-byte entry starts."""
     (count,) = struct.unpack_from(order + "H", data, offset)
     places = [offset + 2 + 12 * index for index in range(count)]

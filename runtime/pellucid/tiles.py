@@ -19,6 +19,11 @@ class Span:
     reach_start: int
     reach_stop: int
 
+    @property
+    def inside(self) -> slice:
+        """Where the kept part lies in what was computed."""
+        return slice(self.start - self.reach_start, self.stop - self.reach_start)
+
 
 @dataclass(frozen=True)
 class Tiling:

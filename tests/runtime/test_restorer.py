@@ -162,7 +162,7 @@ def test_unknown_names_and_steps_get_help() -> None:
 @pytest.mark.parametrize("option", [{"threads": 0}, {"memory_mb": 1}])
 def test_senseless_options(model_file: Path, option: dict[str, int]) -> None:
     with pytest.raises(ModelError, match="at least"):
-        Restorer(model_file, threads=option.get("threads"), memory_mb=option.get("memory_mb", 350))
+        Restorer(model_file, threads=option.get("threads"), memory_mb=option.get("memory_mb", 360))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

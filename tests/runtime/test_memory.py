@@ -1,0 +1,50 @@
+"""Memory stays bounded: no step holds a second copy of the whole picture, or floats of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# In a process of its own: the peak of a process never falls. The network is tiny, so that what is
+# seen is the rest. Bytes for each of 12 megapixels, of which the picture itself is 3.
+MEASURE = """
+import json, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from pellucid import Photo, Restorer, read_photo
+from pellucid.header import RESOLUTION
+from pellucid.resolution import INCH, Resolution
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+model, folder, height, width = sys.argv[1], Path(sys.argv[2]), 3000, 4000
+dpi = {RESOLUTION: Resolution(Fraction(300), Fraction(300), INCH).to_block()}
+restorer = Restorer(model, threads=1, memory_mb=50)
+
+def run(pixels, name):
+    restorer.restore_photo(Photo(pixels, dpi)).save(folder / name)
+
+run(np.zeros((1000, 1000, 3), np.uint8), "small.jpg")
+start = peak()
+ramp = np.linspace(0, 255, width).astype(np.uint8)
+run(np.broadcast_to(ramp[None, :, None], (height, width, 3)).copy(), "large.jpg")
+written = peak() - start
+read_photo(folder / "large.jpg")
+read = peak() - start
+print(json.dumps([written / (height * width), read / (height * width)]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_a_large_photo_is_held_once(model_file: Path, tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURE, model_file, tmp_path], capture_output=True, check=True
+    )
+    written, read = json.loads(told.stdout)
+    assert 3.0 < written < 5.0, "restoring and writing"
+    assert read < 7.2, "reading, where OpenCV hands its picture over as a copy"
