@@ -49,12 +49,3 @@ def test_doctor_fails_with_a_fix_when_the_model_is_gone(
     lines: list[str] = []
     assert not doctor.run(lines.append)
     assert any(line.startswith("FAIL") and "pip install" in line for line in lines)
-
-
-def test_cpu_flags_of_both_kinds_of_machine(tmp_path: Path) -> None:
-    told = tmp_path / "cpuinfo"
-    told.write_text("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n")
-    assert {"avx2", "amx_bf16"} <= doctor._cpu_flags(told)
-    told.write_text("Features\t: fp asimd asimddp\n")
-    assert "asimddp" in doctor._cpu_flags(told)
-    assert doctor._cpu_flags(tmp_path / "none") == set()
