@@ -2,13 +2,13 @@
 
 Notable choices, each for a device
 - Pixel-unshuffle by 2 at the stem, pixel-shuffle at the head: no full-resolution convolution.
-- Plain 3x3 convolutions and ReLU; no norm, no attention, no gate, no depthwise layer: these cost
-  more time than their operations say, and NPUs fall back on them.
+- Plain 3x3 convolutions and ReLU; no norm, no attention, no product of maps, no depthwise layer:
+  these cost more time than their operations say, and NPUs fall back on them.
 - Additive skips: no concatenation to move through memory.
 - The receptive field is bounded, so overlapping tiles give the very same pixels.
 - What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
-  that enters as a bias per channel of every level, as a gate inside every block and as a tone curve
-  on the input.
+  that enters as a bias per channel of every level, as one inside every block (its gate) and as a
+  tone curve on the input.
 - The sampler visits a fixed list of t, so the time step is a row of a table: at export it is a
   constant added to a bias.
 - Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed:

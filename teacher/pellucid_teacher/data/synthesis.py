@@ -28,12 +28,12 @@ TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
 class TaskMix:
     """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
 
-    rain: float = 0.34
-    lowlight: float = 0.11
-    haze: float = 0.12
-    snow: float = 0.04
-    blur: float = 0.06
-    noise: float = 0.29
+    rain: float = 0.27
+    lowlight: float = 0.1
+    haze: float = 0.09
+    snow: float = 0.03
+    blur: float = 0.05
+    noise: float = 0.42
     clean: float = 0.04
 
     def cycle(self, length: int = 32) -> list[str]:
