@@ -1,12 +1,13 @@
-"""The profile's page: one HTML file with its plots as SVG, nothing fetched."""
+"""The profile's page: one HTML file with its plots in it, nothing fetched, wide or on a phone."""
 
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from pellucid.profiling import Layered, Profile, Row
+from pellucid.profiling import Layered, LayerTime, Profile, Row
+from pellucid.profiling.layers import BETWEEN
 
-from .profile_report import COLUMNS, cells, noise, place
+from .profile_report import COLUMNS, cells, hurry, noise, place, whole
 
 if TYPE_CHECKING:
     from pellucid_export.proof.roofline import Estimate
@@ -17,63 +18,84 @@ _STYLE = """
 @media(prefers-color-scheme:dark){:root{--ink:#e6e6e6;--paper:#16181a;--soft:#a3a3a3;
  --line:#383b3e;--own:#7fd6a8;--bad:#f09a6d}}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1340px;margin:2rem auto;padding:0 1rem;
- color:var(--ink);background:var(--paper)}
-h1{font-size:1.4rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem}
+ color:var(--ink);background:var(--paper);overflow-wrap:anywhere}
+h1{font-size:1.4rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;margin-bottom:0}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.3rem .55rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-td:first-child,th:first-child,.why{text-align:left}.why,.warn{color:var(--bad)}
-svg{max-width:100%;height:auto}svg text{fill:var(--ink);font-size:12px}
-.bar,.dot{fill:var(--own)}.flag{fill:var(--bad)}.axis{stroke:var(--soft);fill:none}
+td:first-child,th:first-child{position:sticky;left:0;background:var(--paper);white-space:normal;
+ min-width:8.5rem;text-align:left}
+.why{text-align:left;white-space:normal}.why,.warn{color:var(--bad)}.soft{color:var(--soft)}
+.plot{display:block;width:100%;max-width:46rem}.plot text{fill:var(--ink);font-size:12px}
+.dot{fill:var(--own)}.axis{stroke:var(--soft);fill:none}.grid{stroke:var(--line)}
+.bars{list-style:none;padding:0;max-width:60rem;font-size:.85rem;line-height:1.35}
+.bars li{margin:.45rem 0}.bars p{margin:0;display:flex;gap:.3rem 1rem;justify-content:space-between}
+.bars b{white-space:nowrap;font-variant-numeric:tabular-nums}
+.bar,.flag,.rest{height:.5rem;min-width:1px;background:var(--own)}.flag{background:var(--bad)}
+.rest{background:var(--soft)}
 """
 _BARS = 20  # layers shown of each row
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 388, 14, 232  # of the plot's frame, in a box of 400 x 270
 
 
 def page(told: Profile, estimates: Sequence["Estimate"]) -> str:
     """HTML text."""
     titles = "".join(f'<th scope="col">{title}</th>' for title in ("row", *COLUMNS))
     body = "".join(_line(row) for row in told.rows)
-    warning = f'<p class="warn">{escape(noise(told))}</p>' if noise(told) else ""
+    warnings = "".join(
+        f'<p class="warn">{escape(text)}</p>' for text in (noise(told), hurry(told)) if text
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>pellucid profile</title>'
-        f"<style>{_STYLE}</style></head><body><h1>What it costs</h1>"
-        f"<p>Times in ms. Ratio: time over that of {escape(told.reference)}. Peak: "
-        f"{told.peak:.1f} GMAC/s, a float32 matrix product on {told.conditions.threads} threads."
-        f'</p>{warning}<div class="wide"><table><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>{_scatter(told.rows)}{_layers(told.layered)}"
-        f"{_estimates(estimates)}</body></html>"
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>pellucid profile</title><style>{_STYLE}</style></head><body>"
+        "<h1>What it costs</h1>"
+        f"<p>Times in ms. Ratio: time over that of {escape(told.reference)}; +-: half its 95 % "
+        f"interval. Peak: {told.peak:.1f} GMAC/s, a float32 matrix product on "
+        f'{told.conditions.threads} threads.</p>{warnings}<div class="wide"><table><thead>'
+        f"<tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>{_scatter(told.rows)}"
+        f"{_layers(told.layered)}{_estimates(estimates)}</body></html>"
     )
 
 
 def _line(row: Row) -> str:
+    name = f'<th scope="row">{escape(place(row))}</th>'
     if row.p50_ms is None:
         why = escape(f"{row.state.value}: {row.reason}")
-        return f'<tr><td>{escape(place(row))}</td><td class="why" colspan="14">{why}</td></tr>'
-    texts = "".join(f"<td>{escape(text)}</td>" for text in cells(row))
-    return f"<tr><td>{escape(place(row))}</td>{texts}</tr>"
+        return f'<tr>{name}<td class="why" colspan="{len(COLUMNS)}">{why}</td></tr>'
+    return f"<tr>{name}{''.join(f'<td>{escape(text)}</td>' for text in cells(row))}</tr>"
 
 
 def _scatter(rows: Sequence[Row]) -> str:
-    """Latency against quality, where pairs were given."""
+    """Latency against quality, where pairs were given; numbers in the plot, names below it."""
     points = [(r.p50_ms, r.quality_db, place(r)) for r in rows if r.p50_ms and r.quality_db]
     if not points:
         return ""
     most = max(x for x, _, _ in points) * 1.1
     low, high = min(y for _, y, _ in points) - 0.5, max(y for _, y, _ in points) + 0.5
-    marks = []
-    for x, y, name in points:
-        cx, cy = 60 + 560 * x / most, 300 - 270 * (y - low) / (high - low)
-        text = f'<text x="{cx + 8:.0f}" y="{cy + 4:.0f}">{escape(name)}</text>'
-        title = f"<title>{escape(name)}: {x:.1f} ms, {y:.2f} dB</title>"
+    marks, names = [], []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = _LEFT + (_RIGHT - _LEFT) * share, _BOTTOM - (_BOTTOM - _TOP) * share
         marks.append(
-            f'<circle class="dot" cx="{cx:.0f}" cy="{cy:.0f}" r="4">{title}</circle>{text}'
+            f'<path class="grid" d="M{_LEFT} {y:.0f}H{_RIGHT}M{x:.0f} {_TOP}V{_BOTTOM}"/>'
+            f'<text x="{_LEFT - 5}" y="{y + 4:.0f}" text-anchor="end">'
+            f"{low + (high - low) * share:.1f}</text>"
+            f'<text x="{x:.0f}" y="{_BOTTOM + 16}" text-anchor="middle">{most * share:.3g}</text>'
         )
+    marks.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}"/>')
+    for number, (ms, db, name) in enumerate(points, 1):
+        cx = _LEFT + (_RIGHT - _LEFT) * ms / most
+        cy = _BOTTOM - (_BOTTOM - _TOP) * (db - low) / (high - low)
+        title = escape(f"{name}: {ms:.1f} ms, {db:.2f} dB")
+        marks.append(
+            f'<circle class="dot" cx="{cx:.1f}" cy="{cy:.1f}" r="4"><title>{title}</title></circle>'
+            f'<text x="{cx + 6:.1f}" y="{cy - 5:.1f}">{number}</text>'
+        )
+        names.append(f"<li>{title}</li>")
     return (
-        '<h2>Latency and quality</h2><svg viewBox="0 0 980 345" width="980" role="img" '
-        'aria-label="quality over latency"><path class="axis" d="M60 20V300H640"/>'
-        f'<text x="10" y="34">{high:.1f} dB</text><text x="10" y="300">{low:.1f} dB</text>'
-        f'<text x="60" y="318">0</text><text x="590" y="318">{most:.0f} ms</text>'
-        f'<text x="300" y="335">p50</text>{"".join(marks)}</svg>'
+        '<h2>Latency and quality</h2><svg class="plot" viewBox="0 0 400 270" role="img" '
+        f'aria-label="PSNR in dB over p50 in ms">{"".join(marks)}'
+        f'<text x="{(_LEFT + _RIGHT) // 2}" y="266" text-anchor="middle">p50, ms; upwards: dB'
+        f"</text></svg><ol>{''.join(names)}</ol>"
     )
 
 
@@ -83,21 +105,30 @@ def _layers(layered: Sequence[Layered]) -> str:
 
 def _bars(one: Layered) -> str:
     shown = sorted(one.layers, key=lambda layer: -layer.ms)[:_BARS]
-    most = max((layer.ms for layer in shown), default=0.0) or 1.0
-    bars = []
-    for index, layer in enumerate(shown):
-        y, width = 18 * index, 300 * layer.ms / most
-        told = f"{layer.ms:.2f} ms {layer.op} [{layer.kernel}] {layer.flag}"
-        kind = "flag" if layer.flag else "bar"
-        title = f"<title>{escape(layer.name)}. {escape(layer.hint)}</title>"
-        bars.append(
-            f'<text x="0" y="{y + 13}">{escape(layer.name[-44:])}</text><rect class="{kind}" '
-            f'x="330" y="{y + 2}" width="{width:.1f}" height="13">{title}</rect>'
-            f'<text x="{336 + width:.0f}" y="{y + 13}">{escape(told)}</text>'
-        )
+    others = sum(layer.ms for layer in one.layers) - sum(layer.ms for layer in shown)
+    most = max([layer.ms for layer in shown] + [one.between_ms, others]) or 1.0
+    bars = [_bar(layer, most) for layer in shown]
+    for count, what, ms in ((len(one.layers) - len(shown), "other layers", others),
+                            (0, BETWEEN, max(0.0, one.between_ms))):  # fmt: skip
+        if ms > 0.0:
+            name = f"{count} {what}" if count else what
+            bars.append(_item(name, ms, ms / one.whole_ms, "rest", ms / most))
     return (
-        f'<h3>{escape(one.key)}</h3><svg viewBox="0 0 1100 {18 * len(shown)}" width="1100" '
-        f'role="img" aria-label="time a layer">{"".join(bars)}</svg>'
+        f'<h3>{escape(one.key)}</h3><p class="soft">{escape(whole(one))}.</p>'
+        f'<ul class="bars">{"".join(bars)}</ul>'
+    )
+
+
+def _bar(layer: LayerTime, most: float) -> str:
+    hint = f" {layer.flag}: {layer.hint}" if layer.flag else ""
+    name = f"{layer.name} - {layer.op} [{layer.kernel}] {layer.precision}{hint}"
+    return _item(name, layer.ms, layer.share, "flag" if layer.flag else "bar", layer.ms / most)
+
+
+def _item(name: str, ms: float, share: float, kind: str, length: float) -> str:
+    return (
+        f"<li><p><span>{escape(name)}</span><b>{ms:.2f} ms, {share:.1%}</b></p>"
+        f'<div class="{kind}" style="width:{100.0 * length:.1f}%"></div></li>'
     )
 
 

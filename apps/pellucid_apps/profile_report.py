@@ -1,10 +1,11 @@
 """A profile as a table, as Markdown and as JSON. Measured rows and estimates stay apart."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pellucid.profiling import Profile, Row
+from pellucid.profiling import Layered, LayerTime, Profile, Row
+from pellucid.profiling.layers import BETWEEN
 from pellucid.profiling.timing import NOISY
 
 if TYPE_CHECKING:
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 COLUMNS = (
     "load ms", "first ms", "p50", "p90", "p95", "p99", "fps", "MiB", "CPU", "J",
-    "GMAC/s", "of peak", "ratio", "dB",
+    "GMAC/s", "of peak", "ratio", "+-", "dB",
 )  # fmt: skip
-_WIDTHS = (8, 8, 7, 7, 7, 7, 7, 6, 5, 6, 7, 7, 6, 6)
+_WIDTHS = (8, 8, 7, 7, 7, 7, 7, 6, 5, 6, 7, 7, 6, 4, 6)
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -34,6 +35,7 @@ def cells(row: Row) -> tuple[str, ...]:
         _number(row.gmac_per_s, 1),
         "-" if row.peak_share is None else f"{row.peak_share:.0%}",
         _number(row.ratio, 2),
+        "-" if row.ratio_error is None else f"{row.ratio_error:.0%}",
         _number(row.quality_db, 2),
     )
 
@@ -58,28 +60,51 @@ def line(row: Row) -> str:
 
 def footer(told: Profile, estimates: Sequence["Estimate"], missing: str) -> list[str]:
     """Conditions, the warning of noise, layers worth a look, estimates."""
-    lines = ["", f"ratio: time over that of {told.reference}"]
+    lines = ["", f"ratio: time over that of {told.reference}; +-: half its 95 % interval"]
     lines.append(
         f"peak: {told.peak:.1f} GMAC/s, a float32 matrix product, {told.conditions.threads} threads"
     )
     if warning := noise(told):
         lines.append(warning)
+    if told.hurried:
+        lines.append(hurry(told))
     for one in told.layered:
-        total = sum(layer.ms for layer in one.layers)
-        lines += ["", f"{one.key}: layers {total:.1f} ms of {one.whole_ms:.1f} ms"]
-        for layer in sorted(one.layers, key=lambda layer: -layer.ms)[:10]:
-            what = f"{layer.op} [{layer.kernel}]"
-            lines.append(f"  {layer.ms:8.2f} ms {layer.share:4.0%}  {what:40} {layer.name}")
-        for flag in dict.fromkeys(layer.flag for layer in one.layers if layer.flag):
-            found = [layer for layer in one.layers if layer.flag == flag]
-            share, names = sum(x.share for x in found), ", ".join(x.name for x in found[:3])
-            more = ", ..." if len(found) > 3 else ""
-            lines.append(f"  {len(found)}x {flag}, {share:.0%}: {names}{more}. {found[0].hint}")
+        lines += ["", *_layers(one)]
     if estimates:
         lines += ["", "Estimates, not measurements (no NPU here):"]
         lines += [f"  {estimate.path}: {estimate.lines[0]}" for estimate in estimates]
         lines += [f"  assumed: {estimates[0].assumptions[i]}" for i in (1, 3)]
     return [*lines, missing] if missing else lines
+
+
+def _layers(one: Layered) -> Iterator[str]:
+    """The sum that adds up, the ten slowest layers, and each kind of flag once."""
+    yield f"{one.key}: {whole(one)}"
+    for layer in sorted(one.layers, key=lambda layer: -layer.ms)[:10]:
+        what = f"{layer.op} [{layer.kernel}]"
+        yield f"  {layer.ms:8.2f} ms {layer.share:4.0%}  {what:40} {layer.name}"
+    for flag in dict.fromkeys(layer.flag for layer in one.layers if layer.flag):
+        found = [layer for layer in one.layers if layer.flag == flag]
+        share, names = sum(x.share for x in found), ", ".join(x.name for x in found[:3])
+        more = ", ..." if len(found) > 3 else ""
+        yield f"  {len(found)}x {flag}, {share:.0%}: {names}{more}. {found[0].hint}"
+
+
+def whole(one: Layered) -> str:
+    """How the times of layers add up to a call."""
+    return (
+        f"layers {one.whole_ms - one.between_ms:.1f} + {BETWEEN} {one.between_ms:.1f} = "
+        f"{one.whole_ms:.1f} ms a call, mean of the {one.calls} quietest; "
+        f"counting adds {one.overhead:+.0%}"
+    )
+
+
+def hurry(told: Profile) -> str:
+    """That rows were cut short; '' if none was."""
+    if not told.hurried:
+        return ""
+    asked, budget = told.conditions.seconds, told.conditions.budget
+    return f"{told.hurried} rows had less than {asked:g} s to keep within {budget:g} s: --budget"
 
 
 def noise(told: Profile) -> str:
@@ -96,14 +121,26 @@ def noise(told: Profile) -> str:
 def markdown(told: Profile, estimates: Sequence["Estimate"]) -> str:
     lines = ["| row | " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * len(COLUMNS)]
     for row in told.rows:
-        texts = cells(row) if row.p50_ms is not None else (row.reason, *[""] * (len(COLUMNS) - 1))
+        why = f"{row.state.value}: {row.reason}"
+        texts = cells(row) if row.p50_ms is not None else (why, *[""] * (len(COLUMNS) - 1))
         lines.append(f"| {place(row)} | " + " | ".join(t.replace("|", "/") for t in texts) + " |")
-    lines += ["", f"Ratio: time over that of {told.reference}.", "", noise(told)]
+    lines += ["", f"Ratio: time over that of {told.reference}.", "", noise(told), "", hurry(told)]
+    for one in told.layered:
+        lines += ["", f"## Layers of {one.key}", "", whole(one) + ".", ""]
+        lines += ["| layer | op | kernel | precision | device | ms | share | flag |"]
+        lines += ["|---|---|---|---|---|--:|--:|---|"]
+        lines += [_markdown_layer(layer) for layer in one.layers]
     if estimates:
         lines += ["", "## Estimates, not measurements", ""]
         lines += [f"- {estimate.path}: {estimate.lines[0]}" for estimate in estimates]
         lines += ["", *(f"- assumed: {text}" for text in estimates[0].assumptions[1:])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_layer(layer: LayerTime) -> str:
+    told = (layer.name, layer.op, layer.kernel, layer.precision, layer.device)
+    texts = (*told, f"{layer.ms:.3f}", f"{layer.share:.1%}", layer.flag)
+    return "| " + " | ".join(text.replace("|", "/") for text in texts) + " |"
 
 
 def document(told: Profile, estimates: Sequence["Estimate"]) -> dict[str, Any]:
@@ -115,11 +152,9 @@ def document(told: Profile, estimates: Sequence["Estimate"]) -> dict[str, Any]:
         "reference": told.reference,
         "peak_gmac_per_s": told.peak,
         "noise": noise(told),
+        "hurried": told.hurried,
         "rows": [{**row.to_dict(), "key": row.key} for row in told.rows],
-        "layers": [
-            {"key": one.key, "whole_ms": one.whole_ms, "layers": [x.to_dict() for x in one.layers]}
-            for one in told.layered
-        ],
+        "layers": [one.to_dict() for one in told.layered],
         "estimates": [
             {k: v for k, v in estimate.to_dict().items() if k != "layers"} for estimate in estimates
         ],

@@ -1,14 +1,19 @@
 """pellucid profile: reports, exit codes, the gate. Figures are given or counted, never timed."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import fakes
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pellucid import PellucidError
+from pellucid import PellucidError, Photo, Restorer, read_photo
 from pellucid.profiling import Conditions, Layered, LayerTime, Profile, Row, State, Target
 from pellucid.profiling import measure as measure_module
 from pellucid_apps import profile, profile_gate, profile_page, profile_report
@@ -19,7 +24,7 @@ run = CliRunner().invoke
 CPU = Target("onnxruntime", "CPUExecutionProvider", "cpu")
 ROW = Row(
     "a.onnx", "onnxruntime", CPU.device, 8, 16, State.MEASURED, "", 10.0, 3.0, 2.0, 2.5, 2.6, 2.7,
-    500.0, 7, 40.0, 0.9, None, 0.05, 25.0, 0.5, 1.5, 0.02, 31.5,
+    500.0, 7, 40.0, 0.9, None, 0.05, 25.0, 0.5, 1.5, 0.03, 0.02, 31.5,
 )  # fmt: skip
 
 
@@ -71,6 +76,7 @@ def test_exit_codes() -> None:
     assert profile.exit_code([ROW, fallen], False, False) == 0
     assert profile.exit_code([ROW, fallen, absent], True, False) == 3
     assert profile.exit_code([ROW, absent], True, False) == 1
+    assert profile.exit_code([ROW, replace(ROW, state=State.SKIPPED)], False, False) == 1
     assert profile.exit_code([ROW], False, True) == 3
     assert profile.exit_code([], False, False) == 1
 
@@ -125,14 +131,54 @@ def test_estimates_stay_apart_from_measured_rows(tmp_path: Path) -> None:
     assert "ESTIMATE" not in profile_report.line(ROW)
 
 
+LAYER = LayerTime("<conv>", "Conv", "ref_f32", "f32", "CPU", 3.0, 0.75, "reference kernel", "why")
+
+
 def test_the_page_escapes_and_shows_bars_and_points() -> None:
-    layer = LayerTime("<conv>", "Conv", "ref_f32", "f32", "CPU", 1.0, 1.0, "reference kernel", "x")
-    told = Profile(Conditions(((8, 16),), 1), rows=[ROW], layered=[Layered(ROW.key, 1.0, [layer])])
+    layered = [Layered(ROW.key, 4.0, 0.02, 7, [LAYER])]
+    told = Profile(Conditions(((8, 16),), 1), rows=[ROW], layered=layered)
     text = profile_page.page(told, [])
-    assert "<conv>" not in text
-    assert '<rect class="flag"' in text
-    assert '<circle class="dot"' in text
+    assert "<conv>" not in text and "&lt;conv&gt;" in text
+    assert '<div class="flag" style="width:100.0%">' in text
+    assert '<div class="rest" style="width:33.3%">' in text  # 1 ms between layers, of 3 the longest
+    assert "layers 3.0 + between layers 1.0 = 4.0 ms a call" in text
+    assert text.count('<circle class="dot"') == 1
     assert "http" not in text
+    assert profile_page.page(replace(told, layered=[]), []).count("<h2>") == 1
+
+
+def test_the_page_is_well_formed_and_every_line_fills_its_table() -> None:
+    html5lib = pytest.importorskip("html5lib", reason="pip install 'pellucid[dev]'")
+    failed = replace(ROW, state=State.FAILED, p50_ms=None, reason="a < b")
+    told = Profile(Conditions(((8, 16),), 1), rows=[ROW, failed], layered=[
+        Layered(ROW.key, 4.0, 0.0, 7, [replace(LAYER, name=f"r{i}", ms=0.1) for i in range(25)])
+    ])  # fmt: skip
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    tree = parser.parse(profile_page.page(told, []))
+    widths = {
+        sum(int(cell.get("colspan", 1)) for cell in line if cell.tag in ("td", "th"))
+        for line in tree.iter("tr")
+    }
+    assert widths == {1 + len(profile_report.COLUMNS)}
+    names = [item.find(".//span").text for item in tree.findall(".//ul/li")]
+    assert len(names) == 20 + 2 and names[-2:] == ["5 other layers", "between layers"]
+
+
+def test_points_lie_where_their_figures_say() -> None:
+    """Faster is further left, better is higher, and all of them inside the frame."""
+    rows = [replace(ROW, file="slow", p50_ms=8.0, quality_db=20.0), ROW]
+    text = profile_page.page(Profile(Conditions(((8, 16),), 1), rows=rows), [])
+    found = re.findall(r'cx="([0-9.]+)" cy="([0-9.]+)"', text)
+    (slow_x, slow_y), (x, y) = [(float(cx), float(cy)) for cx, cy in found]
+    assert 46 < x < slow_x < 388 and 14 < y < slow_y < 232
+    assert "1</text>" in text and "slow onnxruntime CPU 16x8: 8.0 ms, 20.00 dB" in text
+
+
+def test_rows_that_were_cut_short_are_told() -> None:
+    told = Profile(Conditions(((8, 16),), 1, budget=60.0), rows=[ROW], hurried=3)
+    assert profile_report.hurry(told) in profile_report.footer(told, [], "")
+    assert "3 rows had less than 1 s to keep within 60 s" in profile_page.page(told, [])
+    assert profile_report.hurry(replace(told, hurried=0)) == ""
 
 
 def test_noise_is_told() -> None:
@@ -143,7 +189,58 @@ def test_noise_is_told() -> None:
 
 def test_layers_of_one_flag_are_told_once() -> None:
     layer = LayerTime("r", "Reorder", "jit", "f32", "CPU", 1.0, 0.1, "layout conversion", "why")
-    layered = [Layered(ROW.key, 4.0, [replace(layer, name=f"r{i}") for i in range(4)])]
+    layers = [replace(layer, name=f"r{i}") for i in range(4)]
+    layered = [Layered(ROW.key, 4.0, 0.0, 7, layers)]
     told = Profile(Conditions(((8, 16),), 1), rows=[ROW], layered=layered)
     lines = [x for x in profile_report.footer(told, [], "") if "layout conversion" in x]
     assert lines == ["  4x layout conversion, 40%: r0, r1, r2, .... why"]
+
+
+def test_layers_go_into_markdown() -> None:
+    layered = [Layered(ROW.key, 4.0, 0.02, 7, [LAYER])]
+    told = Profile(Conditions(((8, 16),), 1), rows=[ROW], layered=layered)
+    text = profile_report.markdown(told, [])
+    assert f"## Layers of {ROW.key}" in text and "counting adds +2%" in text
+    assert "| <conv> | Conv | ref_f32 | f32 | CPU | 3.000 | 75.0% | reference kernel |" in text
+
+
+def pairs(folder: Path, count: int) -> Path:
+    """A set of tiny pictures: a smooth target, and the same with noise."""
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(40, 200, 48 * 64).reshape(48, 64, 1).repeat(3, 2)
+    for name, noise in (("input", 12.0), ("target", 0.0)):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            picture = ramp + noise * rng.standard_normal(ramp.shape)
+            cv2.imwrite(str(folder / name / f"{index}.png"), picture.clip(0, 255).astype(np.uint8))
+    return folder
+
+
+def test_quality_on_pairs_of_a_fake_and_of_the_bundled_model(
+    write_model: Callable[[str, dict[str, str]], Path], tmp_path: Path
+) -> None:
+    data, saved, html = pairs(tmp_path / "set", 2), tmp_path / "p.json", tmp_path / "p.html"
+    files = [str(write_model("fake.onnx", {"pellucid.config": fakes.card()})), "tiny"]
+    done = run(app, ["profile", *files, "--shape", "16x24", "--seconds", "0", "--threads", "1",
+                     "--data", str(data), "--save", str(saved), "--html", str(html)])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    fake, tiny = json.loads(saved.read_text())["rows"]
+    restorer = Restorer("tiny", threads=1)
+    expected = []
+    for index in range(2):
+        picture, target = (
+            read_photo(data / k / f"{index}.png").pixels for k in ("input", "target")
+        )
+        restored = restorer.restore_photo(Photo(picture, {})).pixels
+        error = np.mean((restored.astype(float) - target.astype(float)) ** 2)
+        expected.append(10.0 * np.log10(255.0**2 / error))
+    assert tiny["quality_db"] == pytest.approx(np.mean(expected), abs=0.3)
+    assert tiny["quality_db"] > 27.0 > fake["quality_db"]  # the input has 26.5 dB; a fake harms it
+    assert html.read_text().count('<circle class="dot"') == 2
+
+
+def test_pairs_that_are_none_leave_the_measured_rows(model_file: Path, tmp_path: Path) -> None:
+    common = ["profile", str(model_file), "--shape", "16x24", "--seconds", "0", "--threads", "1"]
+    done = run(app, [*common, "--data", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert f"no quality of {model_file.name}: " in done.output

@@ -15,8 +15,8 @@ from pellucid.profiling import (
     Row,
     State,
     Target,
-    calls,
     chrome_trace,
+    opened,
     profile_files,
     resources,
     targets,
@@ -74,6 +74,7 @@ def test_the_devices_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "_onnxruntime", lambda: [CPU])
     missing = Target("openvino", "CPU", "cpu", targets.NO_OPENVINO)
     monkeypatch.setattr(targets, "_openvino", lambda: [missing])
+    monkeypatch.setattr(targets, "_coreml", list)
     assert targets.find_targets("auto") == [CPU]
     assert targets.find_targets("cpu") == [CPU]
     [npu] = targets.find_targets("npu")
@@ -113,13 +114,19 @@ def test_a_file_of_another_size_says_which(tmp_path: Path) -> None:
     assert "its size is fixed to" in row.reason
 
 
-def test_xml_is_for_openvino_alone(tmp_path: Path) -> None:
-    [row] = profile_files([tmp_path / "m.xml"], [CPU], SMALL).rows
-    assert (row.engine, row.state) == ("openvino", State.FAILED)
+def test_xml_is_for_openvino_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, missing = (Target("openvino", "CPU", "cpu", told) for told in ("", targets.NO_OPENVINO))
+    [row] = profile_files([tmp_path / "m.xml"], [CPU, here], SMALL).rows
+    assert (row.engine, row.state) == ("openvino", State.FAILED)  # there is no such file
+    for found, why in ((here, "no device of those asked for"), (missing, "pip install")):
+        monkeypatch.setattr(targets, "_openvino", lambda found=found: [found])
+        [row] = profile_files([tmp_path / "m.xml"], [CPU], SMALL).rows
+        assert (row.engine, row.state) == ("openvino", State.ABSENT)
+        assert why in row.reason
 
 
-def fallen(call: Callable[[], object]) -> calls.Opened:
-    return calls.Opened(call, ModelCard("fake"), placed="CPUExecutionProvider")
+def fallen(call: Callable[[], object]) -> opened.Opened:
+    return opened.Opened(call, ModelCard("fake"), placed="CPUExecutionProvider")
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -146,11 +153,13 @@ def test_layers_of_both_engines_have_one_form(engine: str, model_file: Path) -> 
     [layered] = told.layered
     assert layered.key == told.rows[0].key
     assert any("Conv" in layer.op for layer in layered.layers)
-    assert sum(layer.share for layer in layered.layers) == pytest.approx(1.0)
+    between = layered.between_ms / layered.whole_ms
+    assert sum(layer.share for layer in layered.layers) + between == pytest.approx(1.0)
+    assert all(layer.ms >= 0.0 for layer in layered.layers)
     assert {layer.device for layer in layered.layers} == {target.device}
-    trace = chrome_trace([(layered.key, layered.layers)])["traceEvents"]
-    assert len(trace) == 1 + len(layered.layers)
-    assert trace[1]["ph"] == "X"
+    trace = chrome_trace([layered])["traceEvents"]
+    assert len(trace) == 2 + len(layered.layers)
+    assert trace[1]["ph"] == "X" and trace[-1]["name"] == "between layers"
 
 
 def test_slow_layers_are_flagged() -> None:
@@ -163,12 +172,12 @@ def test_slow_layers_are_flagged() -> None:
         ("stray", "Mul", "jit_avx512_f32", 9.9, "CPU"),
     ]
     events = [dict(zip(("name", "op", "kernel", "us", "device"), row, strict=True)) for row in rows]
-    told = read_layers(target, events * 3, 3)
+    told = read_layers(target, [events] * 3, 0.125)
     flags = ["", "reference kernel", "layout conversion", "", "other device"]
     assert [layer.flag for layer in told] == flags
     assert all(bool(layer.hint) == bool(layer.flag) for layer in told)
     assert told[0].precision == "f32"
-    assert told[0].ms == 0.05
+    assert told[0].ms == pytest.approx(0.05) and told[0].share == pytest.approx(0.4)
     assert told[3].share < layers_module.NOTICEABLE
 
 

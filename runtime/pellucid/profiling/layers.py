@@ -2,21 +2,22 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
+from .opened import Event
 from .targets import Target
 
 _CONVERSIONS = {"Reorder", "ReorderInput", "ReorderOutput", "Transpose", "Permute"}
 _CASTS = {"Convert", "Cast"}
+BETWEEN = "between layers"
 NOTICEABLE = 0.01  # share of the whole below which nothing is worth a hint
 
 
 @dataclass(frozen=True)
 class LayerTime:
-    """ms: median over the calls. share: of all layers. kernel: as the engine names it.
+    """ms: mean over the calls. share: of a whole call. kernel: as the engine names it.
 
     flag: "" or "reference kernel", "layout conversion", "type conversion", "other device".
     """
@@ -35,31 +36,54 @@ class LayerTime:
         return asdict(self)
 
 
-def read_layers(target: Target, events: Iterable[dict[str, Any]], calls: int) -> list[LayerTime]:
-    """Layers in the order of their first run, from the raw events of `calls` equal calls."""
-    times: dict[str, list[float]] = defaultdict(list)
+@dataclass(frozen=True)
+class Layered:
+    """Where the time of a row's calls went. whole_ms: mean of the very calls of the layers.
+
+    overhead: what counting adds to a call, median over the rounds, a share of the call without.
+    calls: how many the means are over, the quietest of those counted.
+    """
+
+    key: str
+    whole_ms: float
+    overhead: float
+    calls: int
+    layers: list[LayerTime]
+
+    @property
+    def between_ms(self) -> float:
+        """What no layer accounts for: the engine's own work, the counting, waiting for a core."""
+        return self.whole_ms - sum(layer.ms for layer in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "between_ms": self.between_ms}
+
+
+def read_layers(
+    target: Target, calls: Sequence[Sequence[Event]], whole_ms: float
+) -> list[LayerTime]:
+    """Layers in the order of their first run, from the raw events of each call.
+
+    Means, because they add up: medians of skewed times sum to less than the median of the sum.
+    """
+    times: dict[str, float] = defaultdict(float)
     told: dict[str, tuple[str, str, str, str]] = {}
-    for event in events:
+    for event in (event for events in calls for event in events):
         found = _openvino(event) if target.engine == "openvino" else _onnxruntime(event)
-        if found is None:
-            continue
-        name, us, what = found
-        times[name].append(us / 1e3)
-        told.setdefault(name, what)
-    # A name that comes several times a call (a loop, a split layer) counts with its sum.
-    spent = {name: median(ms) * max(1, round(len(ms) / calls)) for name, ms in times.items()}
-    whole = sum(spent.values()) or 1.0
+        if found is not None:
+            name, us, what = found
+            times[name] += us / 1e3 / len(calls)
+            told.setdefault(name, what)
     layers = []
     for name, (op, kernel, precision, device) in told.items():
-        share = spent[name] / whole
+        ms = max(0.0, times[name])  # see undo_average
+        share = ms / whole_ms
         flag, hint = _judge(op, kernel, device, share, target)
-        layers.append(
-            LayerTime(name, op, kernel, precision, device, spent[name], share, flag, hint)
-        )
+        layers.append(LayerTime(name, op, kernel, precision, device, ms, share, flag, hint))
     return layers
 
 
-def _openvino(event: dict[str, Any]) -> tuple[str, float, tuple[str, str, str, str]] | None:
+def _openvino(event: Event) -> tuple[str, float, tuple[str, str, str, str]] | None:
     if event["us"] == 0.0 and event["op"] in ("Parameter", "Result", "Constant"):
         return None
     kernel = str(event["kernel"])
@@ -68,7 +92,7 @@ def _openvino(event: dict[str, Any]) -> tuple[str, float, tuple[str, str, str, s
     return event["name"], event["us"], (event["op"], kernel, precision, event["device"])
 
 
-def _onnxruntime(event: dict[str, Any]) -> tuple[str, float, tuple[str, str, str, str]] | None:
+def _onnxruntime(event: Event) -> tuple[str, float, tuple[str, str, str, str]] | None:
     name = str(event.get("name", ""))
     if event.get("cat") != "Node" or not name.endswith("_kernel_time"):
         return None
@@ -99,18 +123,21 @@ def _judge(op: str, kernel: str, device: str, share: float, target: Target) -> t
     return "", ""
 
 
-def chrome_trace(profiles: Sequence[tuple[str, Sequence[LayerTime]]]) -> dict[str, Any]:
-    """For chrome://tracing or ui.perfetto.dev: a process a (title, layers), one after the other.
+def chrome_trace(profiles: Sequence[Layered]) -> dict[str, Any]:
+    """For chrome://tracing or ui.perfetto.dev: a process a row, one layer after the other.
 
-    Starts are sums of the medians before: the order is real, overlaps are not shown.
+    Starts are sums of the means before: the order is real, overlaps are not shown. The time
+    between the layers is one span at the end.
     """
     events: list[dict[str, Any]] = []
-    for pid, (title, layers) in enumerate(profiles, 1):
-        events.append({"name": "process_name", "ph": "M", "pid": pid, "args": {"name": title}})
+    for pid, one in enumerate(profiles, 1):
+        events.append({"name": "process_name", "ph": "M", "pid": pid, "args": {"name": one.key}})
         start = 0.0
-        for layer in layers:
+        for layer in one.layers:
             args = {k: v for k, v in layer.to_dict().items() if k not in ("name", "ms") and v}
             span = {"name": layer.name, "cat": layer.op, "ph": "X", "pid": pid, "tid": 1}
             events.append({**span, "ts": start, "dur": 1e3 * layer.ms, "args": args})
             start += 1e3 * layer.ms
+        rest = {"name": BETWEEN, "cat": "engine", "ph": "X", "pid": pid, "tid": 1}
+        events.append({**rest, "ts": start, "dur": max(0.0, 1e3 * one.between_ms)})
     return {"traceEvents": events, "displayTimeUnit": "ms"}

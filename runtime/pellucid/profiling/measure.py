@@ -3,56 +3,68 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ModelError
-from .calls import Opened, onnxruntime_call, open_call
-from .layers import LayerTime, read_layers
+from .calls import open_call
+from .calls_onnxruntime import onnxruntime_call
+from .counting import count_layers
+from .layers import Layered
+from .opened import Opened
 from .probe import matrix_peak
 from .resources import peak_mb, reset_peak
 from .row import Row, State
 from .small_onnx import CHANNELS, conv_stack
-from .targets import Target
-from .timing import Series, ratio, take_turns
+from .targets import Target, readers
+from .timing import MOST, Clock, Series, ratio, ratio_error, take_turns
 
 # The same for all files, so that their ratios compare: about what the bundled model takes.
 REFERENCE_MACS_PER_PIXEL = 24000
 REFERENCE = f"3x3 convolutions, {REFERENCE_MACS_PER_PIXEL} MAC a pixel, ONNX Runtime CPU"
-LAYER_CALLS = 7
 Say = Callable[[Row], None]
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """sizes: (height, width) each. seconds: of timed calls for a row, on average."""
+    """sizes: (height, width) each. seconds: of timed calls for a row, on average; up to four times
+    as long while a ratio is uncertain. budget: seconds for the whole profile."""
 
     sizes: tuple[tuple[int, int], ...]
     threads: int
     seconds: float = 1.0
     strict: bool = False
     layers: bool = False
-
-
-@dataclass
-class Layered:
-    """Layers of a row; whole_ms: median of the very calls that the layers were read from."""
-
-    key: str
-    whole_ms: float
-    layers: list[LayerTime]
+    budget: float = inf
 
 
 @dataclass
 class Profile:
-    """peak: GMAC/s of the matrix product, the better of a probe before and one after the rows."""
+    """peak: GMAC/s of the matrix product, the better of a probe before and one after the rows.
+
+    hurried: rows that got less than the seconds asked for, to keep the budget.
+    """
 
     conditions: Conditions
     reference: str = REFERENCE
     peak: float = 0.0
     rows: list[Row] = field(default_factory=list)
     layered: list[Layered] = field(default_factory=list)
+    hurried: int = 0
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What a file is measured under: one size, the reference at that size, seconds it may take."""
+
+    conditions: Conditions
+    size: tuple[int, int]
+    yardstick: Callable[[], object]
+    peak: float
+    limit: float
+    clock: Clock
 
 
 def profile_files(
@@ -61,12 +73,18 @@ def profile_files(
     conditions: Conditions,
     names: Sequence[str] | None = None,
     say: Say = lambda row: None,
+    clock: Clock = time.perf_counter,
 ) -> Profile:
     """Measure every file on every target at every size.
 
     One file's targets and the reference are loaded at a time and take turns. names: how the rows
     call the files; the files' own names if None. say: is given each row as soon as it is known.
+
+    Each file gets an equal share of what is left of the budget, and is skipped once that is used
+    up. Nothing is cut off inside of a call: the whole takes at most the budget, and what one file
+    needs to load and to run twice.
     """
+    end = clock() + conditions.budget
     told = Profile(conditions)
     first_probe = matrix_peak(conditions.threads)
     for target in (t for t in targets if t.absent):
@@ -74,14 +92,22 @@ def profile_files(
         told.rows.append(row)
         say(row)
     here = [target for target in targets if not target.absent]
+    groups = len(conditions.sizes) * len(files)
     for size in conditions.sizes:
         yardstick = _reference(size, conditions.threads)
         for path, name in zip(files, names or [p.name for p in files], strict=True):
-            for row in _measure_file(path, name, here, size, conditions, yardstick, first_probe):
-                told.rows.append(row)
+            limit = (end - clock()) / groups
+            groups -= 1
+            setting = _Setting(conditions, size, yardstick, first_probe, limit, clock)
+            found = readers(path, here)
+            rows = _skipped(name, found, setting) if limit <= 0.0 else []
+            if not rows:
+                rows, layered, hurried = _measure_file(path, name, found, setting)
+                told.layered += layered
+                told.hurried += hurried
+            told.rows += rows
+            for row in rows:
                 say(row)
-            if conditions.layers:
-                told.layered += _layers_of(path, told.rows, name, here, size, conditions)
     told.peak = max(first_probe, matrix_peak(conditions.threads))
     told.rows = [_with_peak(row, told.peak) for row in told.rows]
     return told
@@ -101,38 +127,49 @@ def _reference(size: tuple[int, int], threads: int) -> Callable[[], object]:
     return onnxruntime_call(model, feed, threads)
 
 
-def _readers(path: Path, targets: Sequence[Target]) -> list[Target]:
-    """Targets that read this kind of file; all, if none does: their reasons are then told."""
-    if path.suffix == ".xml":
-        fit = [target for target in targets if target.engine == "openvino"]
-        return fit or [Target("openvino", "CPU", "cpu")]
-    return list(targets)
+def _skipped(name: str, targets: Sequence[Target], setting: _Setting) -> list[Row]:
+    why = f"the {setting.conditions.budget:g} s of --budget are used up: raise it"
+    return [
+        Row(name, target.engine, target.device, *setting.size, State.SKIPPED, why)
+        for target in targets
+    ]
 
 
 def _measure_file(
-    path: Path,
-    name: str,
-    targets: Sequence[Target],
-    size: tuple[int, int],
-    conditions: Conditions,
-    yardstick: Callable[[], object],
-    peak: float,
-) -> list[Row]:
+    path: Path, name: str, targets: Sequence[Target], setting: _Setting
+) -> tuple[list[Row], list[Layered], int]:
+    """(rows, layers where they are wanted, rows that were cut short)."""
+    conditions, clock, size = setting.conditions, setting.clock, setting.size
+    last = clock() + setting.limit
     rows: list[Row] = []
-    ready: list[tuple[int, Opened]] = []
-    for target in _readers(path, targets):
+    ready: list[tuple[int, Target, Opened]] = []
+    for target in targets:
         row, opened = _open(path, name, target, size, conditions)
         rows.append(row)
         if opened is not None:
-            ready.append((len(rows) - 1, opened))
-    if ready:
-        calls = [yardstick, *(opened.call for _, opened in ready)]
-        reference, *series = take_turns(calls, conditions.seconds)
-        for (index, opened), own in zip(ready, series, strict=True):
-            gmac = opened.card.macs_per_pixel * size[0] * size[1] / 1e9 or None
-            row = _filled(rows[index], own, reference, gmac, conditions.threads)
-            rows[index] = _with_peak(row, peak)
-    return rows
+            ready.append((len(rows) - 1, target, opened))
+    if not ready:
+        return rows, [], 0
+    calls = [setting.yardstick, *(opened.call for _, _, opened in ready)]
+    left = max(0.0, last - clock()) / (2 if conditions.layers else 1)
+    reference, *series = take_turns(calls, conditions.seconds, limit=left, clock=clock)
+    for (index, _, opened), own in zip(ready, series, strict=True):
+        gmac = opened.card.macs_per_pixel * size[0] * size[1] / 1e9 or None
+        row = _filled(rows[index], own, reference, gmac, conditions.threads)
+        rows[index] = _with_peak(row, setting.peak)
+    spent = sum(reference.wall) + sum(sum(own.wall) for own in series)
+    cut = spent < 0.9 * conditions.seconds * len(calls) and len(reference.wall) < MOST
+    layered = []
+    counting = [one for one in ready if one[1].engine != "coreml"] if conditions.layers else []
+    for done, (index, target, plain) in enumerate(counting):
+        limit = (last - clock()) / (len(counting) - done)
+        try:
+            counted = open_call(target, path, size, conditions.threads, layers=True)
+        except ModelError as error:
+            rows[index] = replace(rows[index], reason=f"no times of layers: {error}")
+            continue
+        layered.append(count_layers(rows[index].key, target, plain, counted, limit, clock))
+    return rows, layered, len(ready) if cut else 0
 
 
 def _open(
@@ -140,6 +177,8 @@ def _open(
 ) -> tuple[Row, Opened | None]:
     """A row with what loading and the first inference cost, or with the reason of the failure."""
     blank = Row(name, target.engine, target.device, size[0], size[1], State.FAILED)
+    if target.absent:
+        return replace(blank, state=State.ABSENT, reason=target.absent), None
     held = reset_peak()
     try:
         start = time.perf_counter()
@@ -184,27 +223,6 @@ def _filled(row: Row, own: Series, reference: Series, gmac: float | None, thread
         gmac=gmac,
         gmac_per_s=None if gmac is None else 1e3 * gmac / p50,
         ratio=ratio(own, reference),
+        ratio_error=ratio_error(own, reference),
         spread=reference.spread,
     )
-
-
-def _layers_of(
-    path: Path,
-    rows: Sequence[Row],
-    name: str,
-    targets: Sequence[Target],
-    size: tuple[int, int],
-    conditions: Conditions,
-) -> list[Layered]:
-    """A second session each, because collecting layers slows the calls."""
-    ran = {row.key for row in rows if row.p50_ms is not None}
-    told = []
-    for target in _readers(path, targets):
-        key = Row(name, target.engine, target.device, *size, State.MEASURED).key
-        if key not in ran:
-            continue
-        opened = open_call(target, path, size, conditions.threads, layers=True)
-        [series] = take_turns([opened.call], 0.0, warm_up=LAYER_CALLS - 5)
-        layers = read_layers(target, opened.events(), LAYER_CALLS)
-        told.append(Layered(key, series.percentile_ms(50), layers))
-    return told

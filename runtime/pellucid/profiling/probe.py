@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from .calls import onnxruntime_call
+from .calls_onnxruntime import onnxruntime_call
 from .small_onnx import matrix_product
 
 SIZE = 1024  # 1.07 GMAC; three matrices of 4 MiB

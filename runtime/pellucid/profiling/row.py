@@ -10,6 +10,7 @@ class State(StrEnum):
     FAILED = "failed"  # the file is broken, or does not run at this size
     ABSENT = "absent"  # the engine or the device is not here
     FALLBACK = "fallback"  # it ran, but not where it was asked to
+    SKIPPED = "skipped"  # the time given to the whole profile was up
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Row:
     first inference included. cpu_share: of the threads allowed, 1.0 keeps all of them busy.
     joules: the package's, for one inference, whatever else ran. gmac: of one inference.
     peak_share: of the machine's measured matrix-product rate. ratio: over the reference's time,
-    median of the rounds. spread: of the reference's times, (p75 - p25) / p50.
+    median of the rounds. ratio_error: half its 95 % interval, over the ratio. spread: of the
+    reference's times, (p75 - p25) / p50.
     """
 
     file: str
@@ -46,6 +48,7 @@ class Row:
     gmac_per_s: float | None = None
     peak_share: float | None = None
     ratio: float | None = None
+    ratio_error: float | None = None
     spread: float | None = None
     quality_db: float | None = None
 

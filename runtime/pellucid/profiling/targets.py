@@ -1,6 +1,10 @@
 """Which engines and devices are here, and why the others are not."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
@@ -22,14 +26,18 @@ _KINDS = {  # of ONNX Runtime's providers; those that are left out run nothing o
     "QNNExecutionProvider": "npu",
     "VitisAIExecutionProvider": "npu",
 }
+# Core ML's sets of compute units, as coremltools.ComputeUnit names them. ALL may use any of them.
+_UNITS = {"CPU_ONLY": "cpu", "CPU_AND_GPU": "gpu", "CPU_AND_NE": "npu", "ALL": "any"}
+_SUFFIXES = {"onnxruntime": (".onnx",), "openvino": (".onnx", ".xml"), "coreml": (".mlpackage",)}
 NO_OPENVINO = "the engine openvino is not installed: pip install 'pellucid[openvino]'"
 
 
 @dataclass(frozen=True)
 class Target:
-    """engine: "onnxruntime" or "openvino". device: a provider's name, or OpenVINO's device.
+    """engine: "onnxruntime", "openvino" or "coreml". device: a provider's name, OpenVINO's device,
+    or Core ML's compute units.
 
-    kind: "cpu", "gpu" or "npu". absent: why it cannot be used; empty where it can.
+    kind: "cpu", "gpu", "npu", or "any" of them. absent: why it cannot be used; empty where it can.
     """
 
     engine: str
@@ -45,7 +53,7 @@ def find_targets(wanted: str = "auto") -> list[Target]:
     """
     if wanted not in DEVICES:
         raise ModelError(f"the device must be one of {', '.join(DEVICES)}, got {wanted!r}")
-    found = _onnxruntime() + _openvino()
+    found = _onnxruntime() + _openvino() + _coreml()
     if wanted == "auto":
         return [target for target in found if not target.absent]
     kinds = ("cpu", "gpu", "npu") if wanted == "all" else (wanted,)
@@ -54,8 +62,23 @@ def find_targets(wanted: str = "auto") -> list[Target]:
         fit = [target for target in found if target.kind == kind and not target.absent]
         told += fit or [Target("any", kind.upper(), kind, _none_here(kind))]
     if wanted == "all":
+        told += [target for target in found if target.kind == "any" and not target.absent]
         told += [target for target in found if target.absent]
     return told
+
+
+def readers(path: Path, targets: Sequence[Target]) -> list[Target]:
+    """Targets whose engine reads this kind of file; else, one whose failure tells the reason.
+
+    A missing engine is such a reason, and so is a device that was not asked for.
+    """
+    fit = [target for target in targets if path.suffix in _SUFFIXES[target.engine]]
+    if fit or path.suffix not in (".xml", ".mlpackage"):
+        return fit or list(targets)
+    others = _openvino() if path.suffix == ".xml" else _coreml()
+    absent = [target for target in others if target.absent]
+    asked = f"{path.suffix} files run on {others[0].engine}, which has no device of those asked for"
+    return absent or [Target(others[0].engine, "-", "any", asked)]
 
 
 def _none_here(kind: str) -> str:
@@ -83,3 +106,12 @@ def _openvino() -> list[Target]:
     core: Any = openvino.Core()
     names = [name for name in core.available_devices if name.split(".")[0] in ("CPU", "GPU", "NPU")]
     return [Target("openvino", name, name.split(".")[0].lower()) for name in names]
+
+
+def _coreml() -> list[Target]:
+    if sys.platform != "darwin":
+        return [Target("coreml", "ALL", "any", f"Core ML runs on macOS, this is {sys.platform}")]
+    if find_spec("coremltools") is None:
+        fix = "coremltools is not installed: pip install 'pellucid[coreml]'"
+        return [Target("coreml", "ALL", "any", fix)]
+    return [Target("coreml", units, kind) for units, kind in _UNITS.items()]

@@ -3,14 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf, sqrt
 
 import numpy as np
 
 from .resources import energy_joules
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
 FEWEST, MOST = 5, 500  # rounds
 NOISY = 0.10  # spread of the reference's times above which a ratio is doubtful
+SETTLED = 0.02  # error of a ratio that is small enough to stop at
+PATIENCE = 4  # times the seconds asked for are spent until then
 
 
 @dataclass
@@ -37,35 +41,67 @@ class Series:
         return sum(self.cpu) / sum(self.wall)
 
 
-def take_turns(calls: Sequence[Call], seconds: float, warm_up: int = 1) -> list[Series]:
+def take_turns(
+    calls: Sequence[Call],
+    seconds: float,
+    warm_up: int = 1,
+    limit: float = inf,
+    clock: Clock = time.perf_counter,
+) -> list[Series]:
     """Run every call once a round, until each had `seconds` on average; at least FEWEST rounds.
 
+    While the error of a ratio to the first call is above SETTLED it goes on, up to PATIENCE times
+    as long. No round begins `limit` seconds after the start, but for the first.
     The order turns by one every round: no call always follows the same other. `warm_up` rounds
     are dropped.
     """
     told = [Series() for _ in calls]
+    last = clock() + limit
     for _ in range(warm_up):
         for call in calls:
-            call()
-    end = time.perf_counter() + seconds * len(calls)
+            if clock() < last:
+                call()
+    begun, planned = clock(), seconds * len(calls)
     for index in range(MOST):
-        if index >= FEWEST and time.perf_counter() >= end:
+        now = clock()
+        if index >= 1 and now >= last:
             break
+        if index >= FEWEST and now >= begun + planned:
+            settled = all(ratio_error(own, told[0]) <= SETTLED for own in told[1:])
+            if settled or now >= begun + PATIENCE * planned:
+                break
         for place in range(len(calls)):
             which = (place + index) % len(calls)
-            _time(calls[which], told[which])
+            _time(calls[which], told[which], clock)
     return told
 
 
 def ratio(own: Series, reference: Series) -> float:
-    """Median over the rounds of own time / the reference's in the same round."""
+    """Median over the rounds of own time / the reference's in the same round.
+
+    Load of a shared machine comes in spells longer than a round: it divides out, round by round.
+    """
     return float(np.median(np.divide(own.wall, reference.wall)))
 
 
-def _time(call: Call, series: Series) -> None:
-    energy, cpu, start = energy_joules(), time.process_time(), time.perf_counter()
+def ratio_error(own: Series, reference: Series) -> float:
+    """Half the width of the ratio's 95 % interval, over the ratio; 1.0 for less than 3 rounds.
+
+    From order statistics: whatever the distribution, the median lies between the ranks
+    n/2 -+ 0.98 sqrt(n) (Hollander and Wolfe, Nonparametric Statistical Methods, 3.6).
+    """
+    ratios = np.sort(np.divide(own.wall, reference.wall))
+    n = len(ratios)
+    if n < 3:
+        return 1.0
+    rank = max(0, int(n / 2 - 0.98 * sqrt(n)))
+    return float((ratios[n - 1 - rank] - ratios[rank]) / 2 / np.median(ratios))
+
+
+def _time(call: Call, series: Series, clock: Clock) -> None:
+    energy, cpu, start = energy_joules(), time.process_time(), clock()
     call()
-    series.wall.append(time.perf_counter() - start)
+    series.wall.append(clock() - start)
     series.cpu.append(time.process_time() - cpu)
     after = energy_joules()
     if energy is not None and after is not None and after >= energy:  # the counter wraps around

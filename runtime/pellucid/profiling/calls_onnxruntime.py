@@ -1,0 +1,85 @@
+"""ONNX Runtime: a file opened on one of its providers, with the settings of restoring."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ..card import read_card
+from ..errors import ModelError
+from .opened import Array, Event, Opened, picture
+from .targets import Target
+
+
+def onnxruntime_options(threads: int) -> Any:
+    """The settings with which pellucid restores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    return options
+
+
+def onnxruntime_call(model: bytes, feed: Array, threads: int) -> Callable[[], object]:
+    """One inference of a network with the port `input`, on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        model, onnxruntime_options(threads), providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"input": feed})
+
+
+def open_onnxruntime(
+    target: Target, path: Path, size: tuple[int, int], threads: int, strict: bool, layers: bool
+) -> Opened:
+    """See `open_call`."""
+    import onnxruntime
+
+    if path.suffix != ".onnx":
+        raise ModelError(f"ONNX Runtime reads .onnx files, not {path.suffix or 'folders'}")
+    options = onnxruntime_options(threads)
+    folder = tempfile.TemporaryDirectory() if layers else None
+    if folder is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder.name) / "layers")
+    providers = [target.device]
+    if target.kind != "cpu":
+        if strict:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        else:
+            providers.append("CPUExecutionProvider")
+    session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    ports = session.get_inputs()
+    if len(ports) != 1 or ports[0].type != "tensor(float)":
+        told = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
+        raise ModelError(f"expected one float32 input, got {told}")
+    feeds = {ports[0].name: picture(ports[0].shape, size)}
+    card = read_card(dict(session.get_modelmeta().custom_metadata_map), path.stem)
+    used = session.get_providers()[0]
+
+    def events() -> list[list[Event]]:
+        told: list[Event] = json.loads(Path(session.end_profiling()).read_text())
+        if folder is not None:
+            folder.cleanup()
+        return by_run(told)
+
+    placed = "" if used == target.device else used
+    return Opened(lambda: session.run(None, feeds), card, placed, events=events)
+
+
+def by_run(events: Iterable[Event]) -> list[list[Event]]:
+    """The nodes of each run. A profile tells them in order, and the run itself at its end."""
+    runs: list[list[Event]] = []
+    nodes: list[Event] = []
+    for event in events:
+        if event.get("cat") == "Node":
+            nodes.append(event)
+        elif event.get("name") == "model_run":
+            runs.append(nodes)
+            nodes = []
+    return runs

@@ -1,0 +1,86 @@
+"""OpenVINO: a file compiled for one of its devices, with the settings of restoring."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..card import KEY, read_card
+from ..errors import ModelError
+from .opened import Event, Opened, nothing, picture
+from .targets import NO_OPENVINO, Target
+
+
+def open_openvino(
+    target: Target, path: Path, size: tuple[int, int], threads: int, strict: bool, layers: bool
+) -> Opened:
+    """See `open_call`."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ModelError(NO_OPENVINO) from error
+    if path.suffix not in (".onnx", ".xml"):
+        raise ModelError(f"OpenVINO reads .onnx and .xml files, not {path.suffix or 'folders'}")
+    core: Any = openvino.Core()
+    model: Any = core.read_model(path)
+    if len(model.inputs) != 1:
+        raise ModelError(f"expected one input, got {len(model.inputs)}")
+    sides = [d.get_length() if d.is_static else None for d in model.input(0).get_partial_shape()]
+    feed = picture(sides, size)
+    model.reshape({0: list(feed.shape)})
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if target.kind == "cpu":
+        settings |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    if layers:
+        settings["PERF_COUNT"] = True
+    card = read_card(_metadata(model), path.stem)
+    compiled = core.compile_model(model, target.device, settings)
+    request = compiled.create_infer_request()
+    used = ",".join(compiled.get_property("EXECUTION_DEVICES"))
+    told: list[list[Event]] = []
+
+    def after() -> None:
+        told.append(
+            [
+                {
+                    "name": info.node_name,
+                    "op": info.node_type,
+                    "kernel": info.exec_type,
+                    "us": info.real_time.total_seconds() * 1e6,
+                    "device": used,
+                }
+                for info in request.profiling_info
+                if info.status == info.Status.EXECUTED
+            ]
+        )
+
+    same = used.split(".")[0] == target.device.split(".")[0]
+    return Opened(
+        lambda: request.infer([feed], share_inputs=True),
+        card,
+        "" if same else used,
+        after if layers else nothing,
+        lambda: undo_average(told) if target.kind == "cpu" else told,
+    )
+
+
+def undo_average(calls: Sequence[Sequence[Event]]) -> list[list[Event]]:
+    """The time of each call from OpenVINO's CPU counters, which tell the mean of all calls so far.
+
+    OpenVINO 2026.4, src/plugins/intel_cpu/src/perf_count.h: `avg` = total µs // calls. After call
+    n the mean is uncertain by 1 µs, so a time is by n µs; it may come out below zero and is left
+    so, because cutting it off there would make sums too large.
+    """
+    told: list[list[Event]] = []
+    before: dict[str, float] = {}
+    for n, events in enumerate(calls, 1):
+        total = {event["name"]: n * event["us"] for event in events}
+        told.append([{**e, "us": total[e["name"]] - before.get(e["name"], 0.0)} for e in events])
+        before |= total
+    return told
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    for place in (["framework", KEY], ["model_info", KEY], [KEY]):
+        if model.has_rt_info(place):
+            return {KEY: str(model.get_rt_info(place).astype(str))}
+    return {}
