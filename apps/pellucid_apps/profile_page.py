@@ -23,8 +23,10 @@ h1{font-size:1.4rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;margi
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.3rem .55rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 td:first-child,th:first-child{position:sticky;left:0;background:var(--paper);white-space:normal;
- min-width:8.5rem;text-align:left}
-.why{text-align:left;white-space:normal}.why,.warn{color:var(--bad)}.soft{color:var(--soft)}
+ min-width:8.5rem;text-align:left}tbody th{font-weight:400}
+@media(min-width:75rem){th:first-child{min-width:17rem}}
+.why{text-align:left;white-space:normal}.why div{max-width:calc(100vw - 13.5rem)}
+.why,.warn{color:var(--bad)}.soft{color:var(--soft)}
 .plot{display:block;width:100%;max-width:46rem}.plot text{fill:var(--ink);font-size:12px}
 .dot{fill:var(--own)}.axis{stroke:var(--soft);fill:none}.grid{stroke:var(--line)}
 .bars{list-style:none;padding:0;max-width:60rem;font-size:.85rem;line-height:1.35}
@@ -34,7 +36,7 @@ td:first-child,th:first-child{position:sticky;left:0;background:var(--paper);whi
 .rest{background:var(--soft)}
 """
 _BARS = 20  # layers shown of each row
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 388, 14, 232  # of the plot's frame, in a box of 400 x 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 380, 14, 232  # of the plot's frame, in a box of 400 x 270
 
 
 def page(told: Profile, estimates: Sequence["Estimate"]) -> str:
@@ -61,7 +63,7 @@ def _line(row: Row) -> str:
     name = f'<th scope="row">{escape(place(row))}</th>'
     if row.p50_ms is None:
         why = escape(f"{row.state.value}: {row.reason}")
-        return f'<tr>{name}<td class="why" colspan="{len(COLUMNS)}">{why}</td></tr>'
+        return f'<tr>{name}<td class="why" colspan="{len(COLUMNS)}"><div>{why}</div></td></tr>'
     return f"<tr>{name}{''.join(f'<td>{escape(text)}</td>' for text in cells(row))}</tr>"
 
 
@@ -74,12 +76,13 @@ def _scatter(rows: Sequence[Row]) -> str:
     low, high = min(y for _, y, _ in points) - 0.5, max(y for _, y, _ in points) + 0.5
     marks, names = [], []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        tick = f"{most * share:.0f}" if most >= 10.0 else f"{most * share:.1f}"
         x, y = _LEFT + (_RIGHT - _LEFT) * share, _BOTTOM - (_BOTTOM - _TOP) * share
         marks.append(
             f'<path class="grid" d="M{_LEFT} {y:.0f}H{_RIGHT}M{x:.0f} {_TOP}V{_BOTTOM}"/>'
             f'<text x="{_LEFT - 5}" y="{y + 4:.0f}" text-anchor="end">'
             f"{low + (high - low) * share:.1f}</text>"
-            f'<text x="{x:.0f}" y="{_BOTTOM + 16}" text-anchor="middle">{most * share:.3g}</text>'
+            f'<text x="{x:.0f}" y="{_BOTTOM + 16}" text-anchor="middle">{tick}</text>'
         )
     marks.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}"/>')
     for number, (ms, db, name) in enumerate(points, 1):
@@ -106,13 +109,12 @@ def _layers(layered: Sequence[Layered]) -> str:
 def _bars(one: Layered) -> str:
     shown = sorted(one.layers, key=lambda layer: -layer.ms)[:_BARS]
     others = sum(layer.ms for layer in one.layers) - sum(layer.ms for layer in shown)
-    most = max([layer.ms for layer in shown] + [one.between_ms, others]) or 1.0
+    most = max([layer.ms for layer in shown] + [one.between_ms]) or 1.0
     bars = [_bar(layer, most) for layer in shown]
-    for count, what, ms in ((len(one.layers) - len(shown), "other layers", others),
-                            (0, BETWEEN, max(0.0, one.between_ms))):  # fmt: skip
-        if ms > 0.0:
-            name = f"{count} {what}" if count else what
-            bars.append(_item(name, ms, ms / one.whole_ms, "rest", ms / most))
+    if more := len(one.layers) - len(shown):  # their sum would dwarf every single one: no bar
+        bars.append(_item(f"{more} other layers", others, others / one.whole_ms, "rest", 0.0))
+    between = max(0.0, one.between_ms)
+    bars.append(_item(BETWEEN, between, between / one.whole_ms, "rest", between / most))
     return (
         f'<h3>{escape(one.key)}</h3><p class="soft">{escape(whole(one))}.</p>'
         f'<ul class="bars">{"".join(bars)}</ul>'

@@ -170,7 +170,7 @@ def test_points_lie_where_their_figures_say() -> None:
     text = profile_page.page(Profile(Conditions(((8, 16),), 1), rows=rows), [])
     found = re.findall(r'cx="([0-9.]+)" cy="([0-9.]+)"', text)
     (slow_x, slow_y), (x, y) = [(float(cx), float(cy)) for cx, cy in found]
-    assert 46 < x < slow_x < 388 and 14 < y < slow_y < 232
+    assert 46 < x < slow_x < 380 and 14 < y < slow_y < 232
     assert "1</text>" in text and "slow onnxruntime CPU 16x8: 8.0 ms, 20.00 dB" in text
 
 
