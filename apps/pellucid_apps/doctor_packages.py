@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
+from pellucid.profiling.plugins import plugin_modules
+
 from .doctor_finding import Finding, ask
 
 _OPTIONAL = {  # module: (distribution, what it is for, how to get it)
@@ -98,6 +100,8 @@ def engines() -> Iterator[Finding]:
     except Exception as error:  # a broken installation raises whatever its loader raises
         again = "pip install --force-reinstall onnxruntime"
         yield Finding("FAIL", f"ONNX Runtime does not load ({error})", again)
+    if plugins := plugin_modules():
+        yield Finding("ok", f"plug-ins of ONNX Runtime, for profile: {', '.join(plugins)}")
     if find_spec("openvino") is not None:
         yield openvino_devices()
 

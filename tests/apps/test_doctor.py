@@ -249,3 +249,10 @@ def test_a_terminal_that_prints_no_arrows(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("pellucid_apps.doctor.sys.stdout", Terminal())
     text = told(list(doctor._surroundings()))
     assert "cp1252" in text and "PYTHONUTF8=1" in text
+
+
+def test_plugins_are_named_and_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_packages, "plugin_modules", lambda: ["onnxruntime_ep_gone"])
+    monkeypatch.setattr(doctor_packages, "find_spec", lambda name: None)
+    text = told(list(doctor_packages.engines()))
+    assert text.endswith("plug-ins of ONNX Runtime, for profile: onnxruntime_ep_gone")

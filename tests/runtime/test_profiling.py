@@ -17,6 +17,7 @@ from pellucid.profiling import (
     Target,
     chrome_trace,
     opened,
+    plugins,
     profile_files,
     resources,
     targets,
@@ -75,6 +76,7 @@ def test_the_devices_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Target("openvino", "CPU", "cpu", targets.NO_OPENVINO)
     monkeypatch.setattr(targets, "_openvino", lambda: [missing])
     monkeypatch.setattr(targets, "_coreml", list)
+    monkeypatch.setattr(plugins, "plugin_targets", list)
     assert targets.find_targets("auto") == [CPU]
     assert targets.find_targets("cpu") == [CPU]
     [npu] = targets.find_targets("npu")

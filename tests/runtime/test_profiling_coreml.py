@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pellucid import ModelError
-from pellucid.profiling import Conditions, Row, State, Target, profile_files, targets
+from pellucid.profiling import Conditions, Row, State, Target, plugins, profile_files, targets
 from pellucid.profiling import measure as measure_module
 from pellucid.profiling.calls import open_call
 
@@ -85,6 +85,7 @@ class FakeCoreML(ModuleType):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_module, "matrix_peak", lambda threads: 50.0)
     monkeypatch.setattr(targets, "_openvino", list)
+    monkeypatch.setattr(plugins, "plugin_targets", list)
 
 
 @pytest.fixture

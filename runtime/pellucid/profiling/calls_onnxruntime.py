@@ -9,7 +9,10 @@ from typing import Any
 from ..card import read_card
 from ..errors import ModelError
 from .opened import Array, Event, Opened, picture
+from .plugins import devices_of
 from .targets import Target
+
+CPU = "CPUExecutionProvider"
 
 
 def onnxruntime_options(threads: int) -> Any:
@@ -28,9 +31,7 @@ def onnxruntime_call(model: bytes, feed: Array, threads: int) -> Callable[[], ob
     """One inference of a network with the port `input`, on the CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        model, onnxruntime_options(threads), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model, onnxruntime_options(threads), providers=[CPU])
     return lambda: session.run(None, {"input": feed})
 
 
@@ -47,13 +48,15 @@ def open_onnxruntime(
     if folder is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder.name) / "layers")
-    providers = [target.device]
-    if target.kind != "cpu":
-        if strict:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        else:
-            providers.append("CPUExecutionProvider")
-    session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    if strict and target.kind != "cpu":
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    provider = target.device.partition(":")[0]
+    if devices := devices_of(target):
+        options.add_provider_for_devices(devices[:1], {})
+        session = onnxruntime.InferenceSession(str(path), options)
+    else:
+        providers = [provider] if strict or provider == CPU else [provider, CPU]
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     ports = session.get_inputs()
     if len(ports) != 1 or ports[0].type != "tensor(float)":
         told = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
@@ -68,7 +71,7 @@ def open_onnxruntime(
             folder.cleanup()
         return by_run(told)
 
-    placed = "" if used == target.device else used
+    placed = "" if used == provider else used
     return Opened(lambda: session.run(None, feeds), card, placed, events=events)
 
 

@@ -106,7 +106,8 @@ def _onnxruntime(event: Event) -> tuple[str, float, tuple[str, str, str, str]] |
 
 
 def _judge(op: str, kernel: str, device: str, share: float, target: Target) -> tuple[str, str]:
-    elsewhere = device not in ("", target.device) and device.split(".")[0] != target.device
+    asked = target.device.partition(":")[0]  # a plug-in's target tells its kind of device too
+    elsewhere = device not in ("", asked) and device.split(".")[0] != asked
     if elsewhere:
         return "other device", f"{device} ran it: see `pellucid ready` for what to change"
     if share < NOTICEABLE:

@@ -53,7 +53,9 @@ def find_targets(wanted: str = "auto") -> list[Target]:
     """
     if wanted not in DEVICES:
         raise ModelError(f"the device must be one of {', '.join(DEVICES)}, got {wanted!r}")
-    found = _onnxruntime() + _openvino() + _coreml()
+    from .plugins import plugin_targets  # here, because it makes targets
+
+    found = _onnxruntime() + plugin_targets() + _openvino() + _coreml()
     if wanted == "auto":
         return [target for target in found if not target.absent]
     kinds = ("cpu", "gpu", "npu") if wanted == "all" else (wanted,)
