@@ -17,10 +17,13 @@ class GateError(PellucidError):
 
 @dataclass(frozen=True)
 class Entry:
+    """before, now: ratios to the reference. error: half the 95 % interval of `now`, over it."""
+
     key: str
     before: float
     now: float | None
     tolerance: float
+    error: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -32,10 +35,11 @@ class Entry:
         if self.now is None:
             return f"{word} {self.key}: ratio was {self.before:.2f}, not measured now"
         growth = self.now / self.before - 1.0
-        limit = f"allowed {self.tolerance:+.0%}"
-        return (
-            f"{word} {self.key}: ratio {self.before:.2f} -> {self.now:.2f} ({growth:+.1%}, {limit})"
-        )
+        sure = "" if self.error is None else f" +-{self.error:.0%}"
+        told = f"{self.key}: ratio {self.before:.2f} -> {self.now:.2f}"
+        line = f"{word} {told} ({growth:+.1%}{sure}, allowed {self.tolerance:+.0%})"
+        doubtful = self.failed and self.error is not None and growth - self.error < self.tolerance
+        return f"{line}; uncertain, repeat it with more --seconds" if doubtful else line
 
 
 def read(path: Path, fail_over: str) -> dict[str, Any]:
@@ -67,9 +71,11 @@ def compare(new: dict[str, Any], old: dict[str, Any]) -> list[Entry]:
             f"the saved profile's ratios are to {old['reference']}, these to {new['reference']}; "
             "save a new one"
         )
-    now = {row["key"]: row["ratio"] for row in new["rows"]}
+    now = {row["key"]: (row["ratio"], row["ratio_error"]) for row in new["rows"]}
+    nothing = (None, None)
     return [
-        Entry(row["key"], row["ratio"], now.get(row["key"]), old["tolerance"])
+        Entry(row["key"], row["ratio"], ratio, old["tolerance"], error)
         for row in old["rows"]
         if row["ratio"] is not None
+        for ratio, error in [now.get(row["key"], nothing)]
     ]

@@ -109,6 +109,20 @@ def test_the_gate_allows_its_tolerance(now: float | None, failed: bool) -> None:
     assert ("FAIL" in entry.line) == failed
 
 
+def test_the_gate_tells_how_sure_it_is() -> None:
+    old = {**document(1.5), "tolerance": 0.10}
+    uncertain = document(1.66)  # +10.7 %, give or take 3 %
+    [entry] = profile_gate.compare(uncertain, old)
+    assert "(+10.7% +-3%, allowed +10%); uncertain, repeat" in entry.line
+    [entry] = profile_gate.compare(document(1.9), old)
+    assert entry.failed and "uncertain" not in entry.line
+    [entry] = profile_gate.compare(document(1.5), old)
+    assert entry.line.startswith("ok") and "uncertain" not in entry.line
+    gone = {**document(1.5), "rows": []}
+    [entry] = profile_gate.compare(gone, old)
+    assert entry.failed and "not measured now" in entry.line
+
+
 def test_ratios_to_another_reference_are_not_compared() -> None:
     old = {**document(1.5), "tolerance": 0.1, "reference": "something else"}
     with pytest.raises(profile_gate.GateError, match="save a new one"):
