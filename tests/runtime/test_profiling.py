@@ -146,6 +146,42 @@ def test_silent_fallback_is_told_and_refused_when_strict(
     assert "CPUExecutionProvider" in row.reason
 
 
+def test_a_device_that_is_lost_meanwhile_gets_its_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It runs three times, then never again; the other one is measured from the start."""
+    ran = {"lost": 0, "kept": 0}
+
+    def open_call(target: Target, *_: object, **__: object) -> opened.Opened:
+        def call() -> None:
+            ran[target.device] += 1
+            if target.device == "lost" and ran["lost"] > 3:
+                raise RuntimeError("device lost\nin the driver")
+
+        return opened.Opened(call, ModelCard("fake"))
+
+    monkeypatch.setattr(measure_module, "open_call", open_call)
+    both = [Target("openvino", "lost", "npu"), Target("openvino", "kept", "cpu")]
+    lost, kept = profile_files([tmp_path / "m.onnx"], both, SMALL).rows
+    assert lost.state == State.FAILED and lost.reason == "stopped running: device lost"
+    assert lost.p50_ms is None
+    assert kept.state == State.MEASURED and kept.rounds == FEWEST
+
+
+def test_without_counters_the_row_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def open_call(*_: object, layers: bool = False, **__: object) -> opened.Opened:
+        def call() -> None:
+            if layers:
+                raise RuntimeError("PERF_COUNT is not supported")
+
+        return opened.Opened(call, ModelCard("fake"))
+
+    monkeypatch.setattr(measure_module, "open_call", open_call)
+    told = profile_files([tmp_path / "m.onnx"], [CPU], Conditions(((8, 8),), 1, 0.0, layers=True))
+    assert told.layered == [] and told.rows[0].state == State.MEASURED
+    assert told.rows[0].reason == "no times of layers: PERF_COUNT is not supported"
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_layers_of_both_engines_have_one_form(engine: str, model_file: Path) -> None:
     if engine == "openvino":

@@ -148,28 +148,69 @@ def _measure_file(
         rows.append(row)
         if opened is not None:
             ready.append((len(rows) - 1, target, opened))
-    if not ready:
-        return rows, [], 0
-    calls = [setting.yardstick, *(opened.call for _, _, opened in ready)]
-    left = max(0.0, last - clock()) / (2 if conditions.layers else 1)
-    reference, *series = take_turns(calls, conditions.seconds, limit=left, clock=clock)
+    reference, series = _turns(rows, ready, setting, last)
     for (index, _, opened), own in zip(ready, series, strict=True):
         gmac = opened.card.macs_per_pixel * size[0] * size[1] / 1e9 or None
         row = _filled(rows[index], own, reference, gmac, conditions.threads)
         rows[index] = _with_peak(row, setting.peak)
     spent = sum(reference.wall) + sum(sum(own.wall) for own in series)
-    cut = spent < 0.9 * conditions.seconds * len(calls) and len(reference.wall) < MOST
+    wanted = conditions.seconds * (1 + len(ready))
+    cut = spent < 0.9 * wanted and len(reference.wall) < MOST
     layered = []
     counting = [one for one in ready if one[1].engine != "coreml"] if conditions.layers else []
     for done, (index, target, plain) in enumerate(counting):
         limit = (last - clock()) / (len(counting) - done)
         try:
             counted = open_call(target, path, size, conditions.threads, layers=True)
-        except ModelError as error:
-            rows[index] = replace(rows[index], reason=f"no times of layers: {error}")
-            continue
-        layered.append(count_layers(rows[index].key, target, plain, counted, limit, clock))
+            layered.append(count_layers(rows[index].key, target, plain, counted, limit, clock))
+        except Exception as error:  # ModelError, or the engines' own types
+            rows[index] = replace(rows[index], reason=f"no times of layers: {_first_line(error)}")
     return rows, layered, len(ready) if cut else 0
+
+
+class _Stopped(Exception):
+    """A call that ran before fails now: a device was lost, or memory ran out."""
+
+    def __init__(self, call: Callable[[], object], error: Exception) -> None:
+        super().__init__(_first_line(error))
+        self.call = call
+
+
+def _turns(
+    rows: list[Row],
+    ready: list[tuple[int, Target, Opened]],
+    setting: _Setting,
+    last: float,
+) -> tuple[Series, list[Series]]:
+    """(the reference's times, those of each of `ready`). What stops meanwhile leaves `ready`, gets
+    its reason into `rows`, and the others begin anew."""
+
+    def told(call: Callable[[], object]) -> Callable[[], object]:
+        def run() -> object:
+            try:
+                return call()
+            except Exception as error:  # the engines' own types
+                raise _Stopped(call, error) from error
+
+        return run
+
+    conditions, clock = setting.conditions, setting.clock
+    while ready:
+        calls = [setting.yardstick, *(told(opened.call) for _, _, opened in ready)]
+        left = max(0.0, last - clock()) / (2 if conditions.layers else 1)
+        try:
+            reference, *series = take_turns(calls, conditions.seconds, limit=left, clock=clock)
+            return reference, series
+        except _Stopped as stopped:
+            [lost] = [one for one in ready if one[2].call is stopped.call]
+            ready.remove(lost)
+            reason = f"stopped running: {stopped}"
+            rows[lost[0]] = replace(rows[lost[0]], state=State.FAILED, reason=reason)
+    return Series(), []
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0][:240]
 
 
 def _open(
@@ -194,8 +235,7 @@ def _open(
     try:
         opened.call()
     except Exception as error:  # the engines' own types
-        told = (str(error).strip().splitlines() or [repr(error)])[0]
-        return replace(blank, reason=f"not run: {told[:240]}"), None
+        return replace(blank, reason=f"not run: {_first_line(error)}"), None
     done, most = time.perf_counter(), peak_mb()
     row = replace(
         blank,
