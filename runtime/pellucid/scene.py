@@ -67,32 +67,48 @@ def measure_light(pixels: NDArray[Any]) -> Floats:
     return np.concatenate([_soft_histogram(signal, KNOTS) for signal in signals])
 
 
-def measure_texture(pixels: NDArray[Any]) -> Floats:
-    """(H, W, 3) -> (TEXTURE_SIGNALS * len(TEXTURE_KNOTS),)."""
-    picture = _unit(_whole_bands(pixels))
-    luma = picture.mean(axis=2)
-    colour = picture[..., ::2] - picture[..., 1:2]  # (H, W, 2): R - G, B - G
-    cells = luma.reshape(luma.shape[0] // 4, 4, luma.shape[1] // 4, 4)
-    mean = cells.mean(axis=(1, 3))
-    signals = [cells.max(axis=(1, 3)) - mean, mean - cells.min(axis=(1, 3))]
+def measure_texture(pixels: NDArray[Any], part: int = 0, parts: int = 1) -> Floats:
+    """(H, W, 3) -> (TEXTURE_SIGNALS * len(TEXTURE_KNOTS),).
+
+    part, parts: with parts = 4, part = 0..3 measures a quarter of the sample, spread as evenly.
+    """
+    red, green, blue = _unit(np.stack(cv2.split(_whole_bands(pixels, part, parts))))
+    luma = (red + green + blue) / np.float32(3.0)
+    colour = np.stack([red - green, blue - green])
+    high, low = _of_cells(np.maximum, luma), _of_cells(np.minimum, luma)
+    signals = []
     for scale in range(3):
         luma, details = haar(luma)
         signals += details
         if scale < 2:
             colour, details = haar(colour)
             signals += details
+        if scale == 1:  # two scales up, luma is the mean of each cell
+            signals = [high - luma, luma - low, *signals]
     return np.concatenate([_soft_histogram(np.abs(signal), TEXTURE_KNOTS) for signal in signals])
 
 
 def haar(x: Floats) -> tuple[Floats, list[Floats]]:
-    """One level of the Haar transform: (H, W, ...) -> mean and [across, down, diagonal], H/2, W/2.
+    """One level of the Haar transform: (..., H, W) -> mean and [across, down, diagonal], H/2, W/2.
 
     Details are orthonormal: white noise keeps its standard deviation in them.
     """
-    a, b, c, d = x[::2, ::2], x[::2, 1::2], x[1::2, ::2], x[1::2, 1::2]
-    half, quarter = np.float32(0.5), np.float32(0.25)
-    details = [(a - b + c - d) * half, (a + b - c - d) * half, (a - b - c + d) * half]
-    return (a + b + c + d) * quarter, details
+    # Rows first: sums of whole rows are fast, and only two of their results are left to walk in
+    # steps of two.
+    halves = x * np.float32(0.5)
+    above, below = halves[..., ::2, :], halves[..., 1::2, :]
+    mean, down = above + below, above - below
+    left, right = mean[..., ::2], mean[..., 1::2]
+    details = [left - right, down[..., ::2] + down[..., 1::2], down[..., ::2] - down[..., 1::2]]
+    return (left + right) * np.float32(0.5), details
+
+
+def _of_cells(extreme: np.ufunc, x: Floats) -> Floats:
+    """Largest or smallest value of each 4x4 cell, (H, W) -> (H/4, W/4)."""
+    for _ in range(2):
+        rows = extreme(x[::2], x[1::2])
+        x = extreme(rows[:, ::2], rows[:, 1::2])
+    return x
 
 
 def _unit(pixels: NDArray[Any]) -> Floats:
@@ -100,7 +116,7 @@ def _unit(pixels: NDArray[Any]) -> Floats:
     return np.asarray(np.clip(scaled, 0.0, 1.0), dtype=np.float32)
 
 
-def _whole_bands(pixels: NDArray[Any]) -> NDArray[Any]:
+def _whole_bands(pixels: NDArray[Any], part: int, parts: int) -> NDArray[Any]:
     """A part of the picture with sides that are multiples of BAND and at most about ENOUGH_PIXELS.
 
     Rows are taken in bands, spread evenly, so that no cell spans two places of the picture.
@@ -112,8 +128,9 @@ def _whole_bands(pixels: NDArray[Any]) -> NDArray[Any]:
         height, width = pixels.shape[:2]
     bands, columns = height // BAND, width // BAND * BAND
     every = max(1, round(bands * BAND * columns / ENOUGH_PIXELS))
-    banded = pixels[: bands * BAND, :columns].reshape(bands, BAND, columns, 3)[::every]
-    return banded.reshape(-1, columns, 3)
+    parts = min(parts, -(-bands // every))  # a part is at least one band
+    banded = pixels[: bands * BAND, :columns].reshape(bands, BAND, columns, 3)
+    return banded[part % parts * every :: parts * every].reshape(-1, columns, 3)
 
 
 def _soft_histogram(signal: Floats, knots: tuple[float, ...]) -> Floats:

@@ -18,6 +18,7 @@ from .scene import measure_light, measure_texture, shrink, thumbnail
 # 0.8 for frames a quarter of a second apart, below 0.55 across cuts.
 CUT_CORRELATION = 0.7
 _CUT_SIDE = 32  # px: details and noise are averaged away, the layout of the picture stays
+_PARTS = 4  # frames over which a whole sample of the texture is spread: it takes the longest
 _FLAT = (0.5 / 255.0) ** 2  # variance under which a picture shows nothing to compare
 
 
@@ -42,6 +43,8 @@ class SceneSmoother:
         """Forget everything; the next frame starts anew, as after a seek."""
         self._scene: NDArray[np.float32] | None = None
         self._layout: NDArray[np.float32] | None = None
+        self._textures: list[NDArray[np.float32]] = []
+        self._turn = 0
         self._shape: tuple[int, ...] = ()
         self._time_s = 0.0
         self.started_anew = False
@@ -52,10 +55,9 @@ class SceneSmoother:
         """Smoothed scene code after this frame, (SCENE_SIZE,).
 
         pixels: (H, W, 3) RGB as for measure_scene. time_s: its capture or presentation time.
+        A shot's first frame is measured whole; of the texture, each further one renews a quarter.
         """
         small = shrink(pixels)
-        # measure_scene(pixels), but for the thumbnail, which is there already.
-        measured = np.concatenate([measure_light(small), measure_texture(pixels)])
         layout = _layout(small)
         self.started_anew = (
             self._scene is None
@@ -64,13 +66,25 @@ class SceneSmoother:
             or time_s < self._time_s
             or not _correlate(self._layout, layout)
         )
-        if self._scene is None or self.started_anew or self._time_constant_s == 0.0:
+        whole = self.started_anew or self._time_constant_s == 0.0
+        # measure_scene(pixels), but for the thumbnail, which is there already.
+        measured = np.concatenate([measure_light(small), self._texture(pixels, whole)])
+        if self._scene is None or whole:
             self._scene = measured
         else:
             share = -math.expm1(-(time_s - self._time_s) / self._time_constant_s)
             self._scene = self._scene + np.float32(share) * (measured - self._scene)
         self._layout, self._shape, self._time_s = layout, pixels.shape, time_s
         return self._scene
+
+    def _texture(self, pixels: NDArray[Any], whole: bool) -> NDArray[np.float32]:
+        """The texture of the last frames, one part of the sample from each of them."""
+        if whole:
+            self._textures = [measure_texture(pixels)] * _PARTS
+            return self._textures[0]
+        self._turn = (self._turn + 1) % _PARTS
+        self._textures[self._turn] = measure_texture(pixels, self._turn, _PARTS)
+        return np.asarray(np.mean(self._textures, axis=0))
 
 
 def is_cut(before: NDArray[Any], after: NDArray[Any]) -> bool:

@@ -1,5 +1,6 @@
 """Guided upsampling: closed forms."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,8 +75,28 @@ def test_fit_is_least_squares_where_there_is_contrast() -> None:
     np.testing.assert_allclose(b, 30.0, atol=1.0)
 
 
-def test_reduce_is_the_mean_of_blocks_and_cuts_the_rest() -> None:
-    pixels = picture(0, 25, 31)
-    blocks = pixels[:24, :28].reshape(6, 4, 7, 4, 3).astype(float).mean((1, 3))
-    assert np.abs(reduce(pixels, 4) - blocks).max() <= 0.5
+@pytest.mark.parametrize(("shrink", "roundings"), [(2, 1), (3, 1), (4, 2), (6, 2), (8, 3)])
+def test_reduce_is_the_mean_of_blocks_and_cuts_the_rest(shrink: int, roundings: int) -> None:
+    pixels = picture(0, 6 * shrink + 1, 7 * shrink + shrink - 1)
+    blocks = pixels[: 6 * shrink, : 7 * shrink].reshape(6, shrink, 7, shrink, 3)
+    small = reduce(pixels, shrink)
+    assert small.shape == (6, 7, 3)
+    assert np.abs(small - blocks.astype(float).mean((1, 3))).max() <= 0.5 * roundings
     assert reduce(pixels, 1) is pixels
+
+
+@pytest.mark.parametrize(("height", "width", "shrink"), [(131, 150, 4), (70, 64, 3), (37, 41, 16)])
+def test_bands_and_threads_leave_no_seam(height: int, width: int, shrink: int) -> None:
+    """Against the same arithmetic on the whole frame at once."""
+    pixels = picture(2, height, width)
+    small = reduce(pixels, shrink)
+    restored = np.clip(1.4 * small[::-1].astype(float) + 9.0, 0, 255).astype(np.uint8)
+    whole = np.empty((2, height, width, 3), np.float32)
+    high, wide = small.shape[0] * shrink, small.shape[1] * shrink
+    for part, into in zip(fit_affine(small, restored), whole, strict=True):
+        into[:high, :wide] = cv2.resize(part, (wide, high), interpolation=cv2.INTER_LINEAR)
+        into[:, wide:] = into[:, wide - 1 : wide]
+        into[high:] = into[high - 1]
+    expected = np.clip(whole[0] * pixels + whole[1], 0.0, 255.0)
+    out = Carrier()(pixels, small, restored, shrink)
+    assert np.abs(out - expected).max() <= 0.501

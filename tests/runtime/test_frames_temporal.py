@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pellucid.scene import SCENE_SIZE, measure_scene
+from pellucid.scene import SCENE_SIZE, measure_scene, measure_texture
 from pellucid.temporal import SceneSmoother, is_cut
 
 
@@ -92,6 +92,28 @@ def test_no_time_constant_is_no_smoothing() -> None:
     smoother = SceneSmoother(0.0)
     smoother.update(grey(51), 0.0)
     np.testing.assert_array_equal(smoother.update(grey(102), 0.1), measure_scene(grey(102)))
+
+
+def test_parts_of_the_texture_are_the_whole_sample() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (256, 64, 3)) * np.linspace(0.1, 1.0, 256)[:, None, None]
+    rough = noise.astype(np.uint8)
+    parts = [measure_texture(rough, part, 4) for part in range(4)]
+    np.testing.assert_allclose(np.mean(parts, axis=0), measure_texture(rough), atol=1e-6)
+    assert np.abs(parts[0] - parts[3]).max() > 1e-3
+    assert measure_texture(rough[:16], 3, 4).shape == parts[0].shape  # less than a band for each
+
+
+def test_texture_arrives_within_four_frames() -> None:
+    noise = np.random.default_rng(0).integers(0, 50, (32, 64, 3), dtype=np.uint8)
+    rough = texture(1, (32, 64)) + noise
+    soft: Any = rough // 2 + 40
+    smoother = SceneSmoother(1e-9)
+    smoother.update(rough, 0.0)
+    for k in range(1, 5):
+        scene = smoother.update(soft, float(k))
+        assert not smoother.started_anew
+        assert np.allclose(scene, measure_scene(soft), atol=1e-5) == (k == 4)
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan])
