@@ -39,7 +39,7 @@ def command(
     ] = 1.0,
     budget: Annotated[
         float, typer.Option(min=1.0, help="Seconds for all rows; they get less each if needed.")
-    ] = 165.0,
+    ] = 150.0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also a time for every layer.")] = False,
     data: Annotated[Path | None, typer.Option(help="Pairs to measure the quality on.")] = None,

@@ -77,8 +77,12 @@ def estimates_of(
         for size in sizes if path.suffix == ".onnx" else ():
             try:
                 graph = read_graph(path, *size)
+                reports = {  # chips of a family share their rules
+                    target: readiness.judge(graph, readiness_rules.TARGETS[target])
+                    for target in dict.fromkeys(chip.target for chip in CHIPS.values())
+                }
                 for chip in CHIPS.values():
-                    report = readiness.judge(graph, readiness_rules.TARGETS[chip.target])
+                    report = reports[chip.target]
                     if report.ready:
                         estimate = roofline.estimate_graph(graph, chip, *size)
                         told.append(replace(estimate, path=Path(name)))

@@ -103,14 +103,14 @@ def profile(
 def test_twelve_files_at_two_sizes_take_less_than_three_minutes(
     monkeypatch: pytest.MonkeyPatch, call_s: float, load_s: float
 ) -> None:
-    told, spent = profile(monkeypatch, 12, call_s, load_s, seconds=1.0, budget=165.0)
-    assert spent < 180.0
+    told, spent = profile(monkeypatch, 12, call_s, load_s, seconds=1.0, budget=150.0)
+    assert spent < 165.0  # leaves 15 s for the reports
     assert len(told.rows) == 12 * 2 * 2
     assert all(row.rounds >= 1 for row in told.rows if row.state == State.MEASURED)
 
 
 def test_time_that_quick_files_leave_is_not_wasted(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, spent = profile(monkeypatch, 3, 0.01, 0.1, seconds=1.0, budget=165.0)
+    told, spent = profile(monkeypatch, 3, 0.01, 0.1, seconds=1.0, budget=150.0)
     assert told.hurried == 0
     assert spent < 30.0  # nobody waits for a budget
     assert all(row.rounds == pytest.approx(100, abs=1) for row in told.rows)
