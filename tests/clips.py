@@ -84,6 +84,33 @@ def write_clip(
     return path
 
 
+def write_song(path: Path) -> Path:
+    """An MP3 with a cover: sound, and one picture that FFmpeg calls a video stream."""
+    with av.open(str(path), "w") as out:
+        tone: Any = out.add_stream("libmp3lame", rate=44100)
+        cover: Any = out.add_stream("png", rate=1)
+        cover.width = cover.height = 16
+        cover.pix_fmt, cover.disposition = "rgb24", av.stream.Disposition.attached_pic
+        picture: Any = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")
+        out.mux(cover.encode(picture))
+        for start in range(0, 11520, 1152):
+            sound: Any = av.AudioFrame.from_ndarray(
+                np.zeros((2, 1152), np.float32), "fltp", "stereo"
+            )
+            sound.sample_rate, sound.pts = 44100, start
+            out.mux(tone.encode(sound))
+        out.mux(tone.encode(None))
+    return path
+
+
+def write_two_sizes(path: Path) -> Path:
+    """20 frames of 64x48, then 20 of 96x64, as a transport stream may hold them."""
+    first = write_clip(path.with_name("first.ts"))
+    then = write_clip(path.with_name("then.ts"), range(20 * 512, 40 * 512, 512), (96, 64))
+    path.write_bytes(first.read_bytes() + then.read_bytes())
+    return path
+
+
 def frame_times(path: Path, index: int = 0) -> list[Fraction]:
     """Presentation times of all frames of a stream, s."""
     with av.open(str(path)) as container:

@@ -7,6 +7,8 @@
 Each message says what was expected, what came, and what to do.
 """
 
+import errno
+
 
 class PellucidError(Exception):
     """Base of all errors whose message is meant for the user."""
@@ -18,3 +20,12 @@ class PhotoError(PellucidError):
 
 class ModelError(PellucidError):
     """A model file or name cannot be used."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for lack of room: of the disk, a quota or the file system's sizes."""
+    return isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+    )

@@ -1,5 +1,6 @@
 """Sources and sinks: what goes in comes out, and what breaks says so."""
 
+import contextlib
 import errno
 import io
 import time
@@ -64,12 +65,19 @@ def test_a_pipe_that_dribbles_and_one_that_is_cut() -> None:
         source.read()
 
 
-def test_a_reader_that_went_away() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "reader of standard output is gone"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+    ],
+)
+def test_a_pipe_that_takes_no_more(error: OSError, told: str) -> None:
     class Gone(io.BytesIO):
         def write(self, _: Any) -> int:
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+            raise error
 
-    with pytest.raises(FrameError, match="reader of standard output is gone"):
+    with pytest.raises(FrameError, match=told):
         RawSink(Gone()).write(Frame(grey(1), 0.0, 0))
 
 
@@ -88,6 +96,17 @@ def test_a_folder_there_and_back(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FrameError, match="holds no pictures"):
         FolderSource(tmp_path / "empty", 30.0)
+
+
+def test_an_empty_file_among_the_pictures_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(FrameError) as told:
+        FolderSource(tmp_path, 30.0).read()
+    assert str(told.value) == f"{tmp_path / 'a.png'}: the file is empty"
+
+
+def test_no_bytes_are_no_frames() -> None:
+    assert RawSource(io.BytesIO(), 64, 48, FakeClock()).read() is None
 
 
 def test_a_full_disk_leaves_no_half_picture(
@@ -306,3 +325,45 @@ def test_video_on_a_full_disk_plays_up_to_there(tmp_path: Path) -> None:
     with pytest.raises(FrameError, match="its end is missing .the disk is full.; it plays"):
         sink.close()
     assert len(times_of(tmp_path / "out.mp4")) >= 60
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_video_past_the_largest_file_plays_up_to_there(tmp_path: Path, suffix: str) -> None:
+    """FFmpeg's own writes fail, not a fake's; the system's limit stands for a full disk."""
+    pytest.importorskip("av", reason="needs PyAV: pip install 'pellucid[video]'")
+    resource = pytest.importorskip("resource", reason="file size limits are POSIX")
+    sink = VideoSink(tmp_path / f"out{suffix}")
+    rng = np.random.default_rng(0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+        with pytest.raises(FrameError, match="^the disk is full$"):
+            for index in range(1000):
+                noise = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+                sink.write(Frame(noise, index / 30, index))
+        with contextlib.suppress(FrameError):  # the end may be missing
+            sink.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
+    assert len(times_of(tmp_path / f"out{suffix}")) > 30
+
+
+def test_a_song_with_a_cover_is_no_stream_of_frames(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV: pip install 'pellucid[video]'")
+    import clips
+
+    with pytest.raises(FrameError, match="only sound and a cover picture; expected a video"):
+        VideoSource(clips.write_song(tmp_path / "a.mp3"))
+
+
+def test_a_video_that_changes_its_size_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs PyAV: pip install 'pellucid[video]'")
+    import clips
+
+    source = VideoSource(clips.write_two_sizes(tmp_path / "a.ts"))
+    shapes = []
+    while (frame := source.read()) is not None:
+        shapes.append(frame.pixels.shape)
+    source.close()
+    assert shapes == [(48, 64, 3)] * 20 + [(64, 96, 3)] * 20

@@ -1,6 +1,7 @@
 """Videos come back whole: every frame at its time, every other stream as it was."""
 
 import json
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -249,6 +250,26 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         out.mux(tone.encode(frame))
     with pytest.raises(video.VideoError, match="no video stream"):
         run(sound, tmp_path / "b.mp4")
+
+
+def test_a_song_with_a_cover_is_no_video(tmp_path: Path) -> None:
+    song = clips.write_song(tmp_path / "a.mp3")
+    assert video.is_video(song)
+    with pytest.raises(video.VideoError, match="only sound and a cover picture; expected a video"):
+        run(song, tmp_path / "b.mkv")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp3"]
+
+
+def test_a_new_size_on_the_way_is_told_and_the_advice_works(tmp_path: Path) -> None:
+    source, target = clips.write_two_sizes(tmp_path / "a.ts"), tmp_path / "b.mp4"
+    with pytest.raises(video.VideoError, match="change from 64x48 to 96x64 at") as told:
+        run(source, target)
+    assert not target.exists()
+    end = re.search(r"--end (\S+),", str(told.value))
+    assert end is not None
+    assert run(source, target, end_s=float(end[1]), overwrite=True)[0] == len(clips.frames(target))
+    assert {f.shape for f in clips.frames(target)} == {(48, 64, 3)}
+    assert len(clips.frames(target)) >= 19  # all of the first size that can be read
 
 
 def test_full_disk_keeps_what_is_finished(tmp_path: Path) -> None:

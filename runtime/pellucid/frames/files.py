@@ -33,10 +33,14 @@ class VideoSource:
             self._file: Any = av.open(str(path))
         except (av.FFmpegError, OSError) as error:
             raise FrameError(f"{path}: not a video that can be read ({error})") from error
-        if not self._file.streams.video:
+        pictures = self._file.streams.video
+        cover = av.stream.Disposition.attached_pic
+        moving = [stream for stream in pictures if not stream.disposition & cover]
+        if not moving:
             self._file.close()
-            raise FrameError(f"{path}: holds no video stream")
-        self._frames = self._decode()
+            what = "only sound and a cover picture" if pictures else "no video stream"
+            raise FrameError(f"{path}: holds {what}; expected a video")
+        self._frames = self._decode(moving[0])
         self._closed = False
 
     def read(self) -> Frame | None:
@@ -49,8 +53,7 @@ class VideoSource:
         self._frames.close()
         self._file.close()
 
-    def _decode(self) -> Any:
-        stream = self._file.streams.video[0]
+    def _decode(self, stream: Any) -> Any:
         first, index, before = None, 0, 0.0
         for packet in self._file.demux(stream):
             try:
@@ -87,7 +90,7 @@ class FolderSource:
         try:
             pixels = _to_rgb8(read_photo(path).pixels)
         except PhotoError as error:
-            raise FrameError(f"{path}: {error}") from error
+            raise FrameError(str(error)) from error
         frame = Frame(pixels, self._index / self._fps, self._index)
         self._index += 1
         return frame

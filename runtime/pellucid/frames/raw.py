@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..errors import is_disk_full
 from .frame import Clock, Frame, FrameError, Pixels, fit
 
 
@@ -61,13 +62,15 @@ class RawSink:
         self._size: tuple[int, int] | None = None
 
     def write(self, frame: Frame) -> None:
-        """Write a frame. FrameError if nobody reads any more."""
+        """Write a frame. FrameError if nobody reads any more or the disk is full."""
         if self._size is None:
             self._size = (frame.pixels.shape[1], frame.pixels.shape[0])
         try:
             self._stream.write(np.ascontiguousarray(fit(frame.pixels, *self._size)).data)
             self._stream.flush()
         except OSError as error:
+            if is_disk_full(error):
+                raise FrameError("the disk is full") from error
             raise FrameError(f"the reader of standard output is gone ({error})") from error
 
     def pressed(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..errors import is_disk_full
 from .frame import Frame, FrameError, fit
 
 VIDEOS = (".mp4", ".mkv", ".mov")
@@ -135,6 +136,6 @@ class FolderSink:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == 28:
+    if is_disk_full(error):
         return "the disk is full"
     return str(error) or type(error).__name__

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .source import VideoError, opened, pyav
+from .source import opened, pyav
 
 _RETRIES = 100  # damaged places in a row after which the rest of a file is given up
 
@@ -33,8 +33,8 @@ def read_frames(
 ) -> Iterator[tuple[int, Any]]:
     """(pts, frame) of stream `index`, pts strictly increasing.
 
-    from_pts: begin at the last key frame at or before it; earlier frames come too. Raises
-    VideoError when the size of the frames changes.
+    from_pts: begin at the last key frame at or before it; earlier frames come too. Their size may
+    change on the way.
     """
     with opened(path) as container:
         stream = container.streams[index]
@@ -47,7 +47,7 @@ def read_frames(
         frames = _decode(container, stream, damage)
         first = next(frames, None)
         if first is None or from_pts is None or first.pts is not None and first.pts <= from_pts:
-            yield from _timed(path, stream.time_base, first, frames, damage)
+            yield from _timed(first, frames, damage)
             return
     # The file has no usable index: from its beginning then.
     yield from read_frames(path, index, damage, None, threads)
@@ -79,24 +79,14 @@ def _resumed(packets: Any, container: Any, stream: Any) -> Any:
     return packets if packets.gi_frame is not None else container.demux(stream)
 
 
-def _timed(
-    path: Path, time_base: Any, first: Any, rest: Iterator[Any], damage: Damage
-) -> Iterator[tuple[int, Any]]:
+def _timed(first: Any, rest: Iterator[Any], damage: Damage) -> Iterator[tuple[int, Any]]:
     last: int | None = None
     frame = first
-    size = None if first is None else (first.width, first.height)
     while frame is not None:
         pts = frame.pts if frame.pts is not None else frame.dts
         if pts is None or (last is not None and pts <= last):
             damage.retimed += 1
             pts = 0 if last is None else last + max(1, frame.duration or 1)
-        if (frame.width, frame.height) != size:
-            at = float(pts * time_base)
-            raise VideoError(
-                f"{path}: the frames change from {size[0]}x{size[1]} to "  # type: ignore[index]
-                f"{frame.width}x{frame.height} at {at:.2f} s; restore the part before with "
-                f"--end {at:.2f}, the rest with --start {at:.2f}"
-            )
         last = pts
         yield pts, frame
         frame = next(rest, None)

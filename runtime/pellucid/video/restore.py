@@ -1,5 +1,6 @@
 """A video restored frame by frame: same frames, same times, everything else as it was."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -178,6 +179,8 @@ def _restore_track(
                 if warm_up is not None and time >= warm_up:
                     restorer.observe(converter.to_array(frame)[1], float(time))
                 continue
+            if (frame.width, frame.height) != (track.width, track.height):
+                raise _size_change(source.path, track, frame, time - zero)
             rgb, pixels = converter.to_array(frame)
             restorer.restore(pixels, float(time))
             if writer is None:
@@ -195,6 +198,16 @@ def _restore_track(
         if writer is not None:
             writer.discard()
     store.complete(track.index, damage.notes())
+
+
+def _size_change(path: Path, track: Track, frame: Any, at_s: Fraction) -> VideoError:
+    """A stream of one size cannot go on in another; at_s counts as --end does."""
+    at = f"{(math.ceil(at_s * 1000) - 1) / 1000:.3f}"  # the last millisecond before it
+    return VideoError(
+        f"{path}: the frames change from {track.width}x{track.height} to "
+        f"{frame.width}x{frame.height} at {at} s; restore the part before with --end {at}, and the "
+        f"rest as a file of its own: ffmpeg -ss {at} -i {path.name} -c copy rest{path.suffix}"
+    )
 
 
 def _beginning(source: Source) -> Fraction:

@@ -6,7 +6,6 @@ a segment without it was not finished and is made again.
 """
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import is_disk_full
 from ..photo import write_atomically
 from .encoder import Coding, add_stream
 from .source import Track, VideoError, pyav
@@ -145,7 +145,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_disk_full(error):
             hint = "the disk is full; what is finished is kept: make room and run it again"
         else:
             hint = f"cannot write ({os.strerror(error.errno) if error.errno else error})"
