@@ -20,7 +20,7 @@ models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
 	$(BIN)/python -m pellucid_export student/weights/tiny.safetensors -o runtime/pellucid/models
 
 bench: .venv/dev.done  ## profile the bundled model and compare its ratios with the baseline
-	$(BIN)/pellucid profile tiny --shape 360x640 --seconds 4 --threads 2 --against bench/baseline.json
+	$(BIN)/pellucid profile tiny --shape 360x640 --seconds 2 --threads 2 --against bench/baseline.json
 
 clean:
 	rm -rf .venv build dist demo-out

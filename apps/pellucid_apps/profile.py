@@ -35,7 +35,7 @@ def command(
         str, typer.Option(metavar="HxW,...", help="Sizes, height first: 360x640,720x1280.")
     ] = "360x640",
     seconds: Annotated[
-        float, typer.Option(min=0.0, help="Of timed calls for a row; up to 4x while uncertain.")
+        float, typer.Option(min=0.0, help="Of timed calls for a row; up to 10x while uncertain.")
     ] = 1.0,
     budget: Annotated[
         float, typer.Option(min=1.0, help="Seconds for all rows; they get less each if needed.")

@@ -29,7 +29,7 @@ Say = Callable[[Row], None]
 
 @dataclass(frozen=True)
 class Conditions:
-    """sizes: (height, width) each. seconds: of timed calls for a row, on average; up to four times
+    """sizes: (height, width) each. seconds: of timed calls for a row, on average; up to ten times
     as long while a ratio is uncertain. budget: seconds for the whole profile."""
 
     sizes: tuple[tuple[int, int], ...]

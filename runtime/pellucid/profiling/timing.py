@@ -11,10 +11,10 @@ from .resources import energy_joules
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
-FEWEST, MOST = 5, 500  # rounds
+FEWEST, MOST = 5, 1000  # rounds
 NOISY = 0.10  # spread of the reference's times above which a ratio is doubtful
 SETTLED = 0.02  # error of a ratio that is small enough to stop at
-PATIENCE = 4  # times the seconds asked for are spent until then
+PATIENCE = 10  # times the seconds asked for are spent until then
 
 
 @dataclass
