@@ -77,7 +77,7 @@ def encode(
     if alpha and not kind.alpha:
         raise PhotoError(f"{suffix} cannot hold this photo's transparency; write .png or .webp")
     if pixels.dtype not in kind.types:
-        pixels = _to_16_bits(pixels) if np.uint16 in kind.types else _to_8_bits(pixels)
+        pixels = _to_16_bits(pixels) if np.uint16 in kind.types else to_8_bits(pixels)
     orientation = read_orientation(metadata.get(EXIF, b""))
     if not kind.blocks:  # nothing can tell a viewer to turn it
         pixels = upright(pixels, orientation)
@@ -128,7 +128,8 @@ def _in_opencv_order(pixels: Array) -> Iterator[Array]:
         swap_red_and_blue(pixels)
 
 
-def _to_8_bits(pixels: Array) -> NDArray[np.uint8]:
+def to_8_bits(pixels: Array) -> NDArray[np.uint8]:
+    """uint16 or float in [0, 1] to uint8, rounded and clipped; any shape."""
     if pixels.dtype == np.uint16:
         return np.asarray((pixels.astype(np.uint32) * 255 + 32767) // 65535, dtype=np.uint8)
     return np.asarray(np.rint(np.clip(pixels.astype(np.float32), 0, 1) * 255), dtype=np.uint8)

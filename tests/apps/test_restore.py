@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pellucid import Photo, Restorer, read_photo
 from pellucid_apps.cli import app
-from pellucid_apps.restore import Job, Options, plan_jobs, run_jobs
+from pellucid_apps.restore import Job, Options, _for_sheet, plan_jobs, run_jobs
 
 
 def picture(seed: int = 0, height: int = 20, width: int = 30) -> Photo:
@@ -244,3 +244,15 @@ def test_a_sheet_that_cannot_be_made_does_not_cost_the_photo(
     (result,) = run_jobs(jobs, Restorer(model_file), options, quiet=True)
     assert result.error is None and "too large for JPEG" in result.notes[-1]
     assert files(tmp_path / "out") == ["wide.png"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kept"), [((1800, 3600, 3), (900, 1800, 3)), ((90, 60), (90, 60))]
+)
+def test_a_sheet_needs_no_second_photo_of_full_size(
+    shape: tuple[int, ...], kept: tuple[int, ...]
+) -> None:
+    photo = np.full(shape, 70, np.uint8)
+    before = _for_sheet(photo)
+    photo[:] = 0
+    assert before.shape == kept and (before == 70).all()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from frames_fakes import FakeClock, FakeSource, grey
 
+from pellucid import Photo
 from pellucid.frames import Frame, FrameError, cameras, screens
 from pellucid.frames.cameras import CameraSource, find_camera
 from pellucid.frames.files import FolderSource, Paced, VideoSource
@@ -367,3 +368,13 @@ def test_a_video_that_changes_its_size_goes_on(tmp_path: Path) -> None:
         shapes.append(frame.pixels.shape)
     source.close()
     assert shapes == [(48, 64, 3)] * 20 + [(64, 96, 3)] * 20
+
+
+def test_deep_pictures_are_rounded_to_8_bits(tmp_path: Path) -> None:
+    """257 codes of 16 bits are one of 8: 257 k + 128 is nearer to k, 257 k + 129 to k + 1."""
+    deep = np.full((8, 8, 3), 257 * 100 + 128, np.uint16)
+    deep[:, 4:] += 1
+    Photo(deep, {}).save(tmp_path / "a.png")
+    frame = FolderSource(tmp_path, 30.0).read()
+    assert frame is not None
+    assert (frame.pixels[:, :4] == 100).all() and (frame.pixels[:, 4:] == 101).all()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 SHRINKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)  # whole numbers: reduced by averaging k x k pixels
 MIN_SIDE = 48  # px, of the reduced picture; smaller ones show the network nothing
-MAX_PASS_PIXELS = 2_100_000  # of one network pass: 1920x1080, about half a gigabyte
+MAX_PASS_PIXELS = 2_100_000  # of one network pass: 1920x1080, about 0.6 GB
 
 
 @dataclass(frozen=True)

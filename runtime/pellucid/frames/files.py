@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..encode import to_8_bits
 from ..errors import PhotoError
 from ..photo import read_photo
 from .frame import Clock, Frame, FrameError, Pixels, Source
@@ -138,10 +139,8 @@ class Paced:
 
 def _to_rgb8(pixels: Any) -> Pixels:
     """(H, W), (H, W, 3) or (H, W, 4) of any type to (H, W, 3) uint8."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    elif pixels.dtype != np.uint8:
-        pixels = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        pixels = to_8_bits(pixels)
     if pixels.ndim == 2:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return np.ascontiguousarray(pixels[..., :3])

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Frame = NDArray[np.uint8]  # (H, W, 3) RGB
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
-def motion(before: Frame, after: Frame) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def motion(before: Pixels, after: Pixels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """((H, W, 2) px, (H, W)): where each pixel of `after` was in `before`, and whether it was seen.
 
     Motion is DIS optical flow on luma.
@@ -49,7 +49,7 @@ def warp(picture: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.
     return np.asarray(moved, np.float32)
 
 
-def flicker(frames: Sequence[Frame], clean: Sequence[Frame]) -> float:
+def flicker(frames: Sequence[Pixels], clean: Sequence[Pixels]) -> float:
     """Mean absolute warping error between consecutive frames, in 8-bit levels.
 
     frames, clean: equally many, equally large (H, W, 3) uint8. flicker(clean, clean) is what the
