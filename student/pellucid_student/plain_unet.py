@@ -76,9 +76,7 @@ class PlainUNetConfig:
 
 
 TINY = PlainUNetConfig()
-NANO = PlainUNetConfig(
-    (32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), code_width=48, diagnosis_width=48
-)
+NANO = PlainUNetConfig((32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), code_width=48, diagnosis_width=48)
 PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=32)
 PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO}
 
