@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 QUALITY_GATE_FAILED = 3
 CALIBRATION_PICTURES = 24
-FORMATS_HELP = "onnx, openvino, coreml, darktable; several with commas; or all."
-PRECISIONS_HELP = "fp32, fp16, w8a8 (int8); Core ML also w8, w6p. Several with commas."
+FORMATS_HELP = "onnx, openvino, coreml, darktable, htp; several with commas; or all (but htp)."
+PRECISIONS_HELP = "fp32, fp16, w8a8 (int8); Core ML also w8, w6p; htp w8a16. Several with commas."
+TARGET_HELP = "Devices that must take every layer: ane, intel-npu, htp, litert; with commas."
 
 
 def export(
@@ -48,6 +49,7 @@ def export(
     max_drop: Annotated[
         float, typer.Option(min=0.0, help="dB an int8 file may lose on any sample.")
     ] = 0.1,
+    target: Annotated[str, typer.Option(help=TARGET_HELP)] = "",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to time with.")] = None,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -70,6 +72,7 @@ def export(
         steps,
         max_drop,
         threads or default_threads(),
+        asked.read_targets(target),
     )
     asked.check_combinations(request)
     report = _run(model, request, calib, quiet=json_report)

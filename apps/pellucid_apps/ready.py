@@ -22,7 +22,7 @@ class ReadyError(PellucidError):
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="An exported .onnx file or .mlpackage.")],
+    file: Annotated[Path, typer.Argument(help="An exported .onnx, .mlpackage or OpenVINO .xml.")],
     target: Annotated[
         str, typer.Option(help="Comma-separated: ane, intel-npu, htp, litert (default: all).")
     ] = "",
@@ -68,7 +68,8 @@ def judge(
     if not file.exists():
         raise ReadyError(f"{file}: no such file; `pellucid export` writes the files to judge")
     wanted = [name.strip() for name in target.split(",") if name.strip()]
-    keys = wanted or (["ane"] if file.suffix == ".mlpackage" else readiness.target_names())
+    only = {".mlpackage": ["ane"], ".xml": ["intel-npu"]}.get(file.suffix)
+    keys = wanted or only or readiness.target_names()
     for key in keys:
         readiness.check_target(key, file)
     size = parse_shape(shape)

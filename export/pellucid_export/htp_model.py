@@ -1,9 +1,10 @@
-"""A float ONNX restorer -> an int8 file that Qualcomm's HTP takes whole.
+"""A float ONNX restorer -> an integer file that Qualcomm's HTP takes whole, and one for its host.
 
-Measured on the HTP emulator of onnxruntime-qnn 2.7.0: a graph compiles if it has fixed sizes, if
-every op is quantised (floats beside integers do not compile, nor do 8 bits beside 16), and if the
-scene code comes in as an input (the reductions that measure it do not compile in integers). So the
-host measures the scene, as it does for tiles: 40 numbers from a thumbnail, `pellucid.scene`.
+Measured on the HTP emulator of onnxruntime-qnn 2.7.0: a graph compiles if it has fixed sizes and if
+every op is quantised (floats beside integers do not compile, nor do 8 bits beside 16, nor do the
+reductions that measure the scene). So the file holds what is computed for every pixel; what is
+computed once a picture (`htp_cut`) is a small float file of its own, which the host runs on its CPU
+before: picture in, vectors out, and these are inputs of the HTP's file by name.
 
 Activations in 8 bits are the fast form, in 16 bits the faithful one; weights are int8 a channel.
 What lies outside the ranges that the calibration saw is cut off, and a scene darker than any of
@@ -15,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +25,28 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper, shape_inference
 
-from pellucid.errors import PellucidError
-from pellucid.scene import measure_scene
-
+from .htp_cut import HTPModelError, cut_at_vectors
+from .onnx_file import open_session
 from .onnx_rewrites import drop_unused, rewrite_for_devices
 from .proof.graph import fix_sizes
 
-SCENE = "scene"
 MARGIN = {8: 1.0, 16: 4.0}  # times the range seen; 4 costs 2 of 16 bits
+# A channel map that is zero on every picture has no range: its scale, and with it that of the bias
+# behind it, becomes so small that the HTP's 32-bit biases overflow. Pictures are in [0, 1].
+LEAST_RANGE = 0.05
+WIDENED_FROM = "code_"  # vectors are as open-ended as activations; `input` is [0, 1] for certain
+
+Feeds = dict[str, NDArray[np.float32]]
 
 
-class HTPModelError(PellucidError):
-    """The model or the pictures do not fit what the HTP needs."""
+@dataclass(frozen=True)
+class HTPFiles:
+    """code: input (1, 3, H, W) of any size, optional scene -> vectors, float32, for the host.
+    network: input (1, 3, H, W) of one size and the vectors by name -> output, all integers inside.
+    """
+
+    code: onnx.ModelProto
+    network: onnx.ModelProto
 
 
 def htp_model(
@@ -43,41 +55,43 @@ def htp_model(
     width: int,
     pictures: Sequence[NDArray[np.float32]],
     bits: int = 16,
-) -> onnx.ModelProto:
-    """Fixed to height x width, scene fed, every op quantised with ranges measured on `pictures`.
+) -> HTPFiles:
+    """Fixed to height x width, vectors fed, every op quantised with ranges measured on `pictures`.
 
     model: a float32 restorer with the inputs `input` (1, 3, H, W) and `scene`; it is not changed.
-    pictures: (height, width, 3) RGB in [0, 1], at least one; they should span what the file will
+        If its sizes are free, those of the `code` file are.
+    pictures: (1, 3, height, width) RGB in [0, 1], at least one; they should span what the file will
         meet: dark ones, hazy ones, noisy ones. bits: 8 or 16 for activations.
-    The new file's inputs `input` and `scene` are both required. Metadata is carried over.
+    Metadata is carried over to both files.
     """
     if bits not in (8, 16):
         raise HTPModelError(f"expected activations of 8 or 16 bits, got {bits}")
-    wrong = [p.shape for p in pictures if p.shape != (height, width, 3)]
+    wrong = [p.shape for p in pictures if p.shape != (1, 3, height, width)]
     if wrong or not pictures:
         raise HTPModelError(
-            f"expected calibration pictures of {(height, width, 3)}, got {wrong or 'none'}"
+            f"expected calibration pictures of {(1, 3, height, width)}, got {wrong or 'none'}"
         )
-    fixed = _scene_fed(model, height, width)
-    feeds = [
-        {
-            "input": np.ascontiguousarray(np.moveaxis(picture, 2, 0)[None], dtype=np.float32),
-            SCENE: measure_scene(picture)[None],
-        }
-        for picture in pictures
-    ]
-    made = _quantised(fixed, feeds, bits)
-    del made.metadata_props[:]
-    made.metadata_props.extend(model.metadata_props)
-    made.producer_name, made.doc_string = model.producer_name, model.doc_string
-    return made
-
-
-def _scene_fed(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
-    """Fixed sizes, `scene` an ordinary input, no op that does nothing, all ops fit for devices."""
     given = onnx.ModelProto()
     given.CopyFrom(model)
     rewrite_for_devices(given)
+    halves = cut_at_vectors(given)
+    network = _fixed(halves.network, height, width)
+    session = open_session(halves.code.SerializeToString())
+    names = [port.name for port in session.get_outputs()]
+    feeds = [
+        {"input": picture, **dict(zip(names, session.run(names, {"input": picture}), strict=True))}
+        for picture in pictures
+    ]
+    made = _quantised(network, feeds, bits)
+    del made.metadata_props[:]
+    made.metadata_props.extend(model.metadata_props)
+    made.producer_name, made.doc_string = model.producer_name, model.doc_string
+    return HTPFiles(halves.code, made)
+
+
+def _fixed(network: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+    """Of one size, without ops that do nothing there."""
+    given = network
     if any(not d.HasField("dim_value") for d in _dims(given, "input")):
         given = fix_sizes(given, height, width, Path("model"))
     if [d.dim_value for d in _dims(given, "input")] != [1, 3, height, width]:
@@ -85,17 +99,6 @@ def _scene_fed(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelPro
             f"the model's size is {[d.dim_value for d in _dims(given, 'input')]}, "
             f"asked for {[1, 3, height, width]}"
         )
-    chosen = [n for n in given.graph.node if n.op_type == "Where" and SCENE in n.input]
-    if len(chosen) != 1:
-        raise HTPModelError(
-            f"expected a model with an input {SCENE} that replaces what it measures itself, found "
-            f"{len(chosen)} such places; export it with pellucid_export"
-        )
-    _rewire(given, chosen[0].output[0], SCENE)
-    held = [tensor for tensor in given.graph.initializer if tensor.name != SCENE]
-    del given.graph.initializer[:]
-    given.graph.initializer.extend(held)
-    drop_unused(given)
     _drop_idle(given)
     inferred = shape_inference.infer_shapes(given, data_prop=True)
     if any(node.op_type in ("Pad", "Slice") for node in inferred.graph.node):
@@ -149,9 +152,7 @@ def _drop_idle(model: onnx.ModelProto) -> None:
     drop_unused(model)
 
 
-def _quantised(
-    model: onnx.ModelProto, feeds: list[dict[str, NDArray[np.float32]]], bits: int
-) -> onnx.ModelProto:
+def _quantised(model: onnx.ModelProto, feeds: list[Feeds], bits: int) -> onnx.ModelProto:
     import onnxruntime
     from onnxruntime import quantization
 
@@ -174,32 +175,50 @@ def _quantised(
 
 
 def _widened_ranges(
-    model: onnx.ModelProto, feeds: list[dict[str, NDArray[np.float32]]], margin: float
+    model: onnx.ModelProto, feeds: list[Feeds], margin: float
 ) -> dict[str, list[dict[str, np.float32]]]:
-    """Overrides for ONNX Runtime's quantiser: tensor -> `margin` times the range it takes."""
-    import onnxruntime
-
-    if margin == 1.0:
-        return {}
+    """Overrides for ONNX Runtime's quantiser: tensor -> `margin` times the range it takes, and at
+    least LEAST_RANGE."""
     told = onnx.ModelProto()
     told.CopyFrom(model)
     known = {output.name for output in told.graph.output}
     inner = [name for node in told.graph.node for name in node.output if name not in known]
     told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
-    session = onnxruntime.InferenceSession(
-        told.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    names = [output.name for output in session.get_outputs()]
+    session = open_session(told.SerializeToString())
+    inner = [output.name for output in session.get_outputs()]
+    fed = [name for name in feeds[0] if name.startswith(WIDENED_FROM)]
+    names = [*fed, *inner]
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    floats = []
     for feed in feeds:
-        for name, value in zip(names, session.run(None, feed), strict=True):
+        values = [*(feed[name] for name in fed), *session.run(inner, feed)]
+        for name, value in zip(names, values, strict=True):
             if value.dtype == np.float32:
+                floats.append(name)
                 low[name] = min(low[name], float(value.min()))
                 high[name] = max(high[name], float(value.max()))
+    clipped = _clip_bounds(model)
+    overrides = {}
+    for name in dict.fromkeys(floats):
+        bottom, top = margin * low[name], margin * high[name]
+        top = max(top, bottom + LEAST_RANGE)
+        bottom, top = clipped.get(name, (bottom, top))
+        overrides[name] = [{"rmin": np.float32(bottom), "rmax": np.float32(top)}]
+    return overrides
+
+
+def _clip_bounds(model: onnx.ModelProto) -> dict[str, tuple[float, float]]:
+    """Range of each Clip's output: the quantiser drops the op and leaves the clipping to that."""
+    held = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    held |= {
+        n.output[0]: numpy_helper.to_array(n.attribute[0].t)
+        for n in model.graph.node
+        if n.op_type == "Constant" and n.attribute[0].name == "value"
+    }
     return {
-        name: [{"rmin": np.float32(margin * low[name]), "rmax": np.float32(margin * high[name])}]
-        for name in names
-        if high[name] > low[name]
+        node.output[0]: (float(held[node.input[1]]), float(held[node.input[2]]))
+        for node in model.graph.node
+        if node.op_type == "Clip" and len(node.input) == 3 and held.keys() >= set(node.input[1:])
     }
 
 
@@ -219,8 +238,8 @@ def _quiet() -> Iterator[None]:
 class _Reader:
     """What ONNX Runtime's calibration asks for: one feed after another, then None."""
 
-    def __init__(self, feeds: list[dict[str, NDArray[np.float32]]]) -> None:
-        self._feeds: Iterator[dict[str, NDArray[np.float32]]] = iter(feeds)
+    def __init__(self, feeds: list[Feeds]) -> None:
+        self._feeds: Iterator[Feeds] = iter(feeds)
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> Feeds | None:
         return next(self._feeds, None)

@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from pellucid.openvino_engine import with_byte_ports
+from pellucid.openvino_engine import SCENE, with_byte_ports
 
 from .card import KEY
 from .gates import ExportError
 from .onnx_file import Run, Size, from_levels, to_levels
 from .onnx_maker import SUFFIX, OnnxMaker, tail
+from .restoration import unmeasured_scene
 from .sensitivity import layer_of
 from .source import Source
 
@@ -27,8 +28,9 @@ QUANTISED_TYPE = "Convolution"
 class OpenVinoMaker:
     """Writes openvino/openvino_model.xml and .bin, the names optimum-intel looks for.
 
-    The IR has no `scene` port: OpenVINO has no inputs with defaults. A program that tiles with
-    OpenVINO can run the ONNX file through OpenVINO's own reader and feed `scene` there.
+    OpenVINO has no inputs with defaults, and a second input would have to be fed by every program.
+    So `scene` is a constant of that name, "measure it", which pellucid's runtime turns into an
+    input when it loads the file. All others see one input, and their compiler folds the constant.
     """
 
     def __init__(self, source: Source, onnx_maker: OnnxMaker) -> None:
@@ -57,6 +59,7 @@ class OpenVinoMaker:
             model = self._quantised(model, size, keep)
         if self._source.image_io:
             model = self._with_image_ports(model)
+        model = self._with_scene_held(model)
         model.input(0).set_names({"input"})  # tracing may have left a second name
         model.output(0).set_names({"output"})
         for key in ("id", "license", "version"):
@@ -79,10 +82,16 @@ class OpenVinoMaker:
         return run
 
     def _float_model(self, size: Size | None, folder: Path) -> "openvino.Model":
-        """The traced float32 graph; its constants keep the names of torch's tensors."""
+        """The traced float32 graph with the inputs `input` and `scene`; its constants keep the
+        names of torch's tensors."""
         if size not in self._converted:
             path = folder / "float.onnx"
-            onnx.save(self._onnx.traced("fp32", size, image_io=False), path)
+            traced = onnx.ModelProto()
+            traced.CopyFrom(self._onnx.traced("fp32", size, image_io=False))
+            held = [tensor for tensor in traced.graph.initializer if tensor.name != SCENE]
+            del traced.graph.initializer[:]
+            traced.graph.initializer.extend(held)
+            onnx.save(traced, path)
             self._converted[size] = self._openvino.convert_model(path)
             path.unlink()
         return self._converted[size].clone()
@@ -102,10 +111,10 @@ class OpenVinoMaker:
         ignored = nncf.IgnoredScope(
             names=kept, types=sorted(others - {"Relu", "Result"}), validate=False
         )
-        pictures = self._source.calibration(size)
+        pictures, unmeasured = self._source.calibration(size), unmeasured_scene().numpy()
         return nncf.quantize(
             model,
-            nncf.Dataset(pictures, lambda picture: {"input": picture}),
+            nncf.Dataset(pictures, lambda picture: {"input": picture, SCENE: unmeasured}),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pictures),
             # Its default range estimator averages over pictures and cuts off the rare bright ones.
@@ -121,9 +130,21 @@ class OpenVinoMaker:
         restored = model.output(0).get_node().input_value(0)
         levels = ops.round(ops.multiply(restored, np.float32(255.0)), "half_to_even")
         levels.output(0).set_names({"output"})
-        (taken,) = model.get_parameters()
-        model = ov.Model([levels.output(0)], [taken], model.get_friendly_name())
+        model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
         return with_byte_ports(ov, model)
+
+    def _with_scene_held(self, model: "openvino.Model") -> "openvino.Model":
+        """`scene` as a constant, UNMEASURED, that keeps its name."""
+        ops = self._openvino.opset13
+        port = model.input(SCENE)
+        held = ops.constant(unmeasured_scene().numpy(), self._openvino.Type.f32, name=SCENE)
+        for target in port.get_target_inputs():
+            target.replace_source_output(held.output(0))
+        model.remove_parameter(port.get_node())
+        port.set_names(set())
+        held.output(0).set_names({SCENE})
+        model.validate_nodes_and_infer_types()
+        return model
 
 
 def _weight_name(op: Any) -> str:

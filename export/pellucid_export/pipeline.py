@@ -11,6 +11,7 @@ from pathlib import Path
 from .coreml_package import CoreMLMaker
 from .darktable import DarktableMaker, write_versions
 from .gates import ExportError, ParityError, QualityError, parity_floor_db
+from .htp_maker import HTPMaker
 from .judge import Finding, Judge
 from .onnx_file import Run, Size
 from .onnx_maker import OnnxMaker
@@ -19,10 +20,12 @@ from .quiet import quiet_libraries
 from .report import Row, verdict
 from .request import INTEGER, Request, check_combinations
 from .source import Maker, Source
+from .targets import check_ready, targets_of
 
 Tell = Callable[[str], None]
 SPARE_BYTES = 50_000_000  # beyond the files themselves, for what converters write in between
 BYTES_PER_PARAMETER = 16
+ELSEWHERE = ("coreml", "htp")  # formats whose speed here says nothing about their device's
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Exporter:
         folder.mkdir()
         try:
             made = self._make(form, precision, size, folder)
+            targets = targets_of(form, self.request.formats, self.request.targets)
+            ready = check_ready(made.path, place, targets)
         except QualityError as error:
             return Row(
                 form, precision, self.source.image_io, self._sizes(form, size), str(place),
@@ -114,6 +119,7 @@ class Exporter:
             ms=ms,
             base_ms=base_ms,
             kept_layers=made.keep,
+            targets=ready,
         )  # fmt: skip
         _publish(folder, self.request.out / place.parent)
         self.tell(f"  {verdict(row)}")
@@ -122,7 +128,7 @@ class Exporter:
     def _make(self, form: str, precision: str, size: Size | None, folder: Path) -> Made:
         maker = self.makers[form]
         if precision in INTEGER:
-            if (form, size) not in self._base and form != "coreml":
+            if (form, size) not in self._base and form not in ELSEWHERE:
                 aside = folder.with_name(f"{folder.name}-base")
                 aside.mkdir()
                 path = maker.make("fp32", size, (), aside)
@@ -143,7 +149,8 @@ class Exporter:
     def _make_integer(self, form: str, precision: str, size: Size | None, folder: Path) -> Made:
         """Quantise everything, then spare more and more of the layers that suffer most."""
         maker = self.makers[form]
-        candidates = self.source.sensitivity.candidates()
+        # The HTP takes no graph of two precisions.
+        candidates = [()] if form == "htp" else self.source.sensitivity.candidates()
         best: Made | None = None
         for index in range(self._first_try.get((form, precision), 0), len(candidates)):
             for leftover in folder.iterdir():
@@ -161,18 +168,26 @@ class Exporter:
                 f"{len(made.keep)} layers spared: sparing more"
             )
         assert best is not None  # candidates() is never empty
-        raise QualityError(
+        told = (
             f"{maker.place(precision, size)}: loses {best.finding.worst[1]:.2f} dB on "
-            f"{best.finding.worst[0]}, --max-drop allows {self.request.max_drop:g}, even with "
-            f"{len(best.keep)} of {len(self.source.sensitivity.errors)} layers in higher "
-            "precision; it was thrown away. Try --calib with pictures of your own, or fp16"
+            f"{best.finding.worst[0]}, --max-drop allows {self.request.max_drop:g}"
+        )
+        if form == "htp":
+            finer = " or -p w8a16" if precision == "w8a8" else ""
+            raise QualityError(
+                f"{told}; it was thrown away. Try --calib with pictures of your own{finer}"
+            )
+        raise QualityError(
+            f"{told}, even with {len(best.keep)} of {len(self.source.sensitivity.errors)} layers "
+            "in higher precision; it was thrown away. Try --calib with pictures of your own, or "
+            "fp16"
         )
 
     def _milliseconds(
         self, form: str, precision: str, size: Size | None, run: Run
     ) -> tuple[float | None, float | None]:
         """Of this file, and of fp32 in the same format and size if this is another precision."""
-        if form == "coreml":  # the evaluator's speed says nothing about a device
+        if form in ELSEWHERE:
             return None, None
         if precision == "fp32":
             self._base[form, size] = run
@@ -199,6 +214,8 @@ def _makers(source: Source, request: Request) -> dict[str, Maker]:
         makers["coreml"] = CoreMLMaker(source, request.sizes)
     if "darktable" in request.formats:
         makers["darktable"] = DarktableMaker(source, onnx_maker)
+    if "htp" in request.formats:
+        makers["htp"] = HTPMaker(source, onnx_maker, request.sizes)
     return makers
 
 

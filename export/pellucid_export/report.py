@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .gates import IDENTICAL_DB
 from .request import INTEGER
+from .targets import Readiness
 
 SCHEMA = 1
 WORSE_DB = 0.02  # a drop below it is not worth a word
@@ -18,7 +19,8 @@ HEAD = ("file", "precision", "size", "MB", "dB vs torch", "worst drop", "ms here
 @dataclass(frozen=True)
 class Row:
     """One file, or one that was refused. drops: PSNR lost by task in dB. base_ms: fp32 in the same
-    format. kept_layers: layers of an integer file that stayed in higher precision."""
+    format. kept_layers: layers of an integer file that stayed in higher precision. targets: named
+    devices that take every layer."""
 
     format: str
     precision: str
@@ -32,6 +34,7 @@ class Row:
     ms: float | None = None
     base_ms: float | None = None
     kept_layers: tuple[str, ...] = ()
+    targets: dict[str, Readiness] = field(default_factory=dict)
     refused: str = ""
 
     @property
@@ -73,10 +76,21 @@ class Report:
             f"peak 1; {IDENTICAL_DB:.0f} is identical); integer files are held to their drop.",
             f"worst drop: PSNR lost against the float32 network on {self.judged_on}.",
             f"ms here: one picture of 256x256, or of the file's own size; {self.threads} thread(s) "
-            f"of {_machine()}. Core ML files are checked by an evaluator that has no speed.",
+            f"of {_machine()}. Core ML and HTP files are checked, not timed: their devices differ.",
             f"integer ranges: {self.calibration}.",
+            *self._slow(),
             *self.notes,
         ]
+
+    def _slow(self) -> list[str]:
+        """Each kind of layer that a named device takes and runs slowly, once."""
+        told = [
+            f"slow on {name}: {kind}."
+            for row in self.rows
+            for name, ready in row.targets.items()
+            for kind in ready.slow
+        ]
+        return list(dict.fromkeys(told))
 
 
 def verdict(row: Row) -> str:
@@ -94,6 +108,9 @@ def verdict(row: Row) -> str:
         words.insert(0, "ok")
     if row.kept_layers:
         words.append(f"in higher precision: {' '.join(row.kept_layers)}")
+    for name, ready in row.targets.items():
+        slow = f", {ready.slow_layers} slow" if ready.slow_layers else ""
+        words.append(f"{name} takes all {ready.layers} layers{slow}")
     return ", ".join(words)
 
 

@@ -6,22 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .gates import ExportError
+from .targets import LOADS
 
 Size = tuple[int, int]  # (height, width)
 
-# w8a8: int8 weights and activations. w8: int8 weights. w6p: weights from a palette of 64 values.
+# w8a8: int8 weights and activations; w8a16: activations in 16 bits. w8: int8 weights. w6p: weights
+# from a palette of 64 values.
 SUPPORTED = {
     "onnx": ("fp32", "fp16", "w8a8"),
     "openvino": ("fp32", "fp16", "w8a8"),
     "coreml": ("fp32", "fp16", "w8a8", "w8", "w6p"),
     "darktable": ("fp32", "fp16"),
+    "htp": ("w8a8", "w8a16"),
 }
-PRECISIONS = ("fp32", "fp16", "w8a8", "w8", "w6p")
-INTEGER = frozenset({"w8a8", "w8", "w6p"})
+ANY_SIZE = ("onnx", "openvino", "coreml", "darktable")  # what `all` names
+PRECISIONS = ("fp32", "fp16", "w8a8", "w8a16", "w8", "w6p")
+INTEGER = frozenset({"w8a8", "w8a16", "w8", "w6p"})
 ALSO_CALLED = {
     "float": "fp32", "float32": "fp32", "half": "fp16", "float16": "fp16", "int8": "w8a8",
     "mlpackage": "coreml", "ml": "coreml", "ov": "openvino", "ir": "openvino",
-    "dtmodel": "darktable",
+    "dtmodel": "darktable", "qnn": "htp", "qualcomm": "htp", "int16": "w8a16",
+    "apple": "ane", "npu": "intel-npu", "openvino-npu": "intel-npu", "nnapi": "litert",
+    "tflite": "litert", "hexagon": "htp",
 }  # fmt: skip
 PORTS = ("float", "image")
 LARGEST_SIDE = 8192
@@ -30,7 +36,8 @@ LARGEST_SIDE = 8192
 @dataclass(frozen=True)
 class Request:
     """sizes: (H, W) of files with fixed sides, None for any size. image_io: 8-bit pictures in and
-    out. max_drop: PSNR in dB that an integer file may lose on any task. threads: for `ms here`."""
+    out. max_drop: PSNR in dB that an integer file may lose on any task. threads: for `ms here`.
+    targets: devices that must take every layer of the files they load (`targets.LOADS`)."""
 
     formats: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -40,6 +47,7 @@ class Request:
     steps: int = 1
     max_drop: float = 0.1
     threads: int = 1
+    targets: tuple[str, ...] = ()
 
     def pairs(self) -> list[tuple[str, str]]:
         """(format, precision) that can be made, fp32 first within a format."""
@@ -61,12 +69,17 @@ class Request:
 
 
 def read_formats(text: str) -> tuple[str, ...]:
-    """`onnx,coreml` -> names; `all` names every one. Raises ExportError with a suggestion."""
-    return tuple(SUPPORTED) if text.strip() == "all" else _names(text, tuple(SUPPORTED), "format")
+    """`onnx,coreml` -> names; `all` names those of any size. Raises ExportError with a hint."""
+    return ANY_SIZE if text.strip() == "all" else _names(text, tuple(SUPPORTED), "format")
 
 
 def read_precisions(text: str) -> tuple[str, ...]:
     return _names(text, PRECISIONS, "precision")
+
+
+def read_targets(text: str) -> tuple[str, ...]:
+    """`ane,htp` -> names; none for an empty text."""
+    return _names(text, tuple(LOADS), "target") if text.strip() else ()
 
 
 def read_ports(text: str) -> bool:
@@ -107,6 +120,13 @@ def check_combinations(request: Request) -> None:
             raise ExportError(
                 "darktable feeds float tiles of its own size; ask for it with --io float and "
                 "--shape dynamic"
+            )
+        if form == "htp" and request.image_io:
+            raise ExportError("HTP files have float ports beside the host's vectors: --io float")
+    for target in request.targets:
+        if not set(LOADS[target]).intersection(request.formats):
+            raise ExportError(
+                f"nothing asked for is loaded by {target}; add -f {' or '.join(LOADS[target])}"
             )
 
 

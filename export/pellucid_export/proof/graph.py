@@ -2,7 +2,8 @@
 
 ONNX files are read with the onnx package; with a height and width, free sizes are fixed and the
 arithmetic on sizes is folded away by ONNX Runtime first. An .mlpackage is read through the protobuf
-classes of coremltools, and its ops get the names of their ONNX counterparts.
+classes of coremltools, an OpenVINO IR is read as XML; their ops get the names of their ONNX
+counterparts.
 """
 
 import math
@@ -74,7 +75,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """kind: "onnx" or "mlpackage". inputs: name -> shape, with None where a size is free.
+    """kind: "onnx", "mlpackage" or "openvino". inputs: name -> shape, None where a size is free.
 
     enumerated: free sizes are a fixed list of sizes, which a compiler can prepare for.
     """
@@ -105,7 +106,7 @@ class Graph:
 
 
 def read_graph(path: Path, height: int | None = None, width: int | None = None) -> Graph:
-    """The layers of an .onnx file or an .mlpackage folder, in the order of the file.
+    """The layers of an .onnx file, an .mlpackage folder or an OpenVINO .xml, in the file's order.
 
     height, width: fix the free sizes of an ONNX file's pictures to these; other free sizes become
     1. Files with fixed sizes keep theirs. Raises GraphError.
@@ -114,6 +115,10 @@ def read_graph(path: Path, height: int | None = None, width: int | None = None) 
         from .graph_mil import read_package
 
         return read_package(path)
+    if path.suffix == ".xml":
+        from .graph_ir import read_ir
+
+        return read_ir(path)
     try:
         model = onnx.load(str(path))
     except Exception as error:  # protobuf's DecodeError and OSError

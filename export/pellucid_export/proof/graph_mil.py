@@ -9,6 +9,7 @@ from .mil_proto import MLProgramError, proto_modules
 
 # MIL op -> the ONNX op that does the same, so that one table of rules serves both formats.
 ONNX_NAMES = {
+    "abs": "Abs",
     "add": "Add",
     "avg_pool": "AveragePool",
     "batch_norm": "BatchNormalization",

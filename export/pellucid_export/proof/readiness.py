@@ -123,7 +123,8 @@ def target_names() -> list[str]:
 def readiness(
     path: Path, target: str, height: int | None = None, width: int | None = None
 ) -> Report:
-    """Judge every layer of an .onnx file or .mlpackage for "ane", "intel-npu", "htp" or "litert".
+    """Judge every layer of an .onnx, .mlpackage or OpenVINO .xml for "ane", "intel-npu", "htp" or
+    "litert".
 
     height, width: judge an ONNX file with free sizes as if it had been exported for this size.
     Raises GraphError for an unreadable file or an unknown target.
@@ -144,6 +145,8 @@ def check_target(target: str, path: Path) -> None:
         raise GraphError(f"unknown target {target}, known are {', '.join(TARGETS)}{hint}")
     if path.suffix == ".mlpackage" and target != "ane":
         raise GraphError(f"{path}: runs on Apple's hardware only; for {target} give the ONNX file")
+    if path.suffix == ".xml" and target != "intel-npu":
+        raise GraphError(f"{path}: OpenVINO reaches intel-npu; for {target} give the ONNX file")
 
 
 def judge(graph: Graph, target: Target) -> Report:

@@ -281,7 +281,7 @@ HTP = Target(
             _NO_OPS,
             _float_island,
             "a layer in floats inside a quantised graph: the graph does not compile",
-            "quantise every op and feed the scene code (pellucid_export.htp_model)",
+            "quantise every op: pellucid export -f htp -p w8a16 --shape HxW",
             EMULATOR,
         ),
         Rule(
@@ -289,8 +289,7 @@ HTP = Target(
             frozenset(_COMPARE) | _no("Gather", "Elu", "Round", "Atan", "LpNormalization"),
             lambda layer, graph: not layer.quantised,
             "listed, yet a graph with it does not compile in floats",
-            "decide on the host: feed the scene code as an ordinary input "
-            "(pellucid_export.htp_model)",
+            "leave it to the host: pellucid export -f htp -p w8a16 --shape HxW",
             EMULATOR,
         ),
         Rule(
@@ -322,7 +321,7 @@ HTP = Target(
             _NO_OPS,
             _all_float,
             "floats run as fp16, on newer HTPs only and at half the rate or less",
-            "quantise every op: pellucid_export.htp_model",
+            "quantise every op: pellucid export -f htp -p w8a16 --shape HxW",
             QNN,
         ),
     ),
