@@ -23,6 +23,19 @@ def default_threads() -> int:
     return cores if cores <= 2 else min(4, cores // 2)
 
 
+def session_options(threads: int) -> "onnxruntime.SessionOptions":
+    """The settings with which pellucid restores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Spinning workers burn a core between tiles and frames for about a tenth of the latency.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # sizes change from photo to photo
+    options.log_severity_level = 3  # silent about the overridable `scene`
+    return options
+
+
 class Engine:
     """A restorer graph: float32 RGB in [0, 1], (1, 3, H, W) -> (1, 3, H, W).
 
@@ -34,12 +47,7 @@ class Engine:
 
         if threads is not None and threads < 1:
             raise ModelError(f"threads must be at least 1, got {threads}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
-        # Spinning workers burn a core between tiles and frames for about a tenth of the latency.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = False  # sizes change from photo to photo
-        options.log_severity_level = 3  # silent about the overridable `scene`
+        options = session_options(threads or default_threads())
         try:
             self._session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]

@@ -51,7 +51,7 @@ class OpenVinoEngine:
             self._model: openvino.Model = self._core.read_model(path)
         except Exception as error:  # OpenVINO raises plain RuntimeError
             raise ModelError(f"{path}: not a model OpenVINO can load ({_reason(error)})") from error
-        self.card: ModelCard = read_card(_metadata(self._model), path.stem)
+        self.card: ModelCard = read_card(metadata_of(self._model), path.stem)
         _check_ports(self._model, path)
         self._no_scene = _open_scene_port(openvino, self._model, self.card.scene_size)
         self.takes_scene = self._no_scene is not None
@@ -149,7 +149,7 @@ def with_byte_ports(openvino: Any, model: "openvino.Model") -> "openvino.Model":
     return built
 
 
-def _metadata(model: "openvino.Model") -> dict[str, str]:
+def metadata_of(model: "openvino.Model") -> dict[str, str]:
     """The card's text: below `framework` for ONNX files, below `model_info` for pellucid's IR."""
     for place in (["framework", KEY], ["model_info", KEY], [KEY]):
         if model.has_rt_info(place):

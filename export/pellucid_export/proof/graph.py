@@ -10,6 +10,7 @@ import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Graph:
     inputs: dict[str, Shape]
     enumerated: bool = False
 
-    @property
+    @cached_property  # rules ask for it layer by layer
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
 
@@ -99,7 +100,7 @@ class Graph:
                 return (height, width) if height and width else None
         return None
 
-    @property
+    @cached_property  # rules ask for it layer by layer
     def quantised(self) -> bool:
         """At least half of its multiply-accumulates run in integers."""
         return 2 * sum(layer.macs for layer in self.layers if layer.quantised) > self.macs > 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..card import read_card
+from ..engine import session_options
 from ..errors import ModelError
 from .opened import Array, Event, Opened, picture
 from .plugins import devices_of
@@ -16,13 +17,8 @@ CPU = "CPUExecutionProvider"
 
 
 def onnxruntime_options(threads: int) -> Any:
-    """The settings with which pellucid restores."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False
+    """The settings with which pellucid restores; what fails becomes a row, not a log."""
+    options = session_options(threads)
     options.log_severity_level = 4
     return options
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..card import KEY, read_card
+from ..card import read_card
 from ..errors import ModelError
+from ..openvino_engine import metadata_of
 from .opened import Event, Opened, nothing, picture
 from .targets import NO_OPENVINO, Target
 
@@ -32,7 +33,7 @@ def open_openvino(
         settings |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     if layers:
         settings["PERF_COUNT"] = True
-    card = read_card(_metadata(model), path.stem)
+    card = read_card(metadata_of(model), path.stem)
     compiled = core.compile_model(model, target.device, settings)
     request = compiled.create_infer_request()
     used = ",".join(compiled.get_property("EXECUTION_DEVICES"))
@@ -77,10 +78,3 @@ def undo_average(calls: Sequence[Sequence[Event]]) -> list[list[Event]]:
         told.append([{**e, "us": total[e["name"]] - before.get(e["name"], 0.0)} for e in events])
         before |= total
     return told
-
-
-def _metadata(model: Any) -> dict[str, str]:
-    for place in (["framework", KEY], ["model_info", KEY], [KEY]):
-        if model.has_rt_info(place):
-            return {KEY: str(model.get_rt_info(place).astype(str))}
-    return {}
