@@ -20,6 +20,7 @@ from .ablate import ablate
 
 if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
+    from pellucid_teacher.data.synthesis import TaskMix
     from pellucid_teacher.training.loop import Report, TrainConfig
     from pellucid_teacher.training.watch import Picture
 
@@ -50,6 +51,14 @@ DevEvery = Annotated[int, typer.Option(min=1, help="Steps between looks at the s
 Compile = Annotated[
     bool, typer.Option("--compile", help="Faster steps by torch.compile; needs a C++ compiler.")
 ]
+Rate = Annotated[
+    float | None, typer.Option("--lr", min=0.0, help="Peak learning rate (default: the recipe's).")
+]
+Share = Annotated[
+    list[str] | None,
+    typer.Option(help="Share of a task, e.g. rain=0.4; repeat it (default: the recipe's)."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of samples and noise; another one for a new run.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that make samples.")]
 
 
@@ -75,6 +84,9 @@ def student(
         ),
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
+    lr: Rate = None,
+    share: Share = None,
+    seed: Seed = 1,
     workers: Workers = 1,
     compile_: Compile = False,
     leave_out: LeaveOut = None,
@@ -90,17 +102,26 @@ def student(
 
     known(preset, PRESETS)
     recipe = StudentRecipe(preset, crop)
+    try:
+        mix = recipe.mix.with_shares(share or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     config = replace(
-        recipe.train, workers=workers, compile=compile_, steps=steps or recipe.train.steps
+        recipe.train,
+        workers=workers,
+        compile=compile_,
+        seed=seed,
+        lr=lr or recipe.train.lr,
+        steps=steps or recipe.train.steps,
     )
-    recipe = replace(recipe, train=config)
+    recipe = replace(recipe, train=config, mix=mix)
     course = Course(data, out, tuple(leave_out or ()), dev, dev_every)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":
         return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
 
     if from_teacher is not None or ingredient:
-        asked = _Lesson(preset, from_teacher, teacher_steps, ingredient, start, minutes, crop)
+        asked = _Lesson(preset, from_teacher, teacher_steps, ingredient, start, minutes, crop, mix)
         _distil(course, asked, config, restore, dataset or [])
         return
     run_course(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
@@ -174,6 +195,7 @@ class _Lesson:
     start: Path | None
     minutes: float | None
     crop: int
+    mix: "TaskMix"
 
 
 def _distil(
@@ -201,7 +223,7 @@ def _distil(
             begin_from(student, asked.start)
     except ValueError as error:
         raise PellucidError(str(error)) from error
-    plan = distill.Course(recipe, config, asked.crop)
+    plan = distill.Course(recipe, config, asked.crop, asked.mix)
 
     def begin(corpus: "Corpus") -> "Iterator[Report]":
         return distill.train_distilled(student, plan, corpus, course.out, asked.minutes, mentor)

@@ -9,7 +9,7 @@ control that any teacher has to beat.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch
-from pellucid_teacher.data.synthesis import Synthesis
+from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
@@ -136,7 +136,7 @@ class DistillLoss:
         recipe = self.recipe
         factor = terms.coarseness(self.progress, recipe.coarse)
         residual, truth = terms.pooled(residual, factor), terms.pooled(truth, factor)
-        error = terms.l1(residual, truth)
+        error = terms.rms(residual, truth)
         weight = terms.annealed(recipe.teacher, recipe.teacher_end, self.progress)
         if taught is not None and weight:
             taught = terms.pooled(taught, factor)
@@ -165,11 +165,12 @@ def unrolled_steps(progress: float, share: float, generator: torch.Generator) ->
 
 @dataclass(frozen=True)
 class Course:
-    """What a run needs besides the network. crop: side of a training crop, px."""
+    """What a run needs besides the network. crop: side of a training crop, px. mix: of tasks."""
 
     recipe: DistillRecipe
     train: TrainConfig
     crop: int = 96
+    mix: TaskMix = field(default_factory=TaskMix)
 
 
 def train_distilled(
@@ -189,7 +190,7 @@ def train_distilled(
     aim = mentor.network if mentor is not None and course.recipe.features else None
     learner = Learner(student, aim)
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    synthesis = Synthesis(corpus, course.crop, hold=course.train.batch_size)
+    synthesis = Synthesis(corpus, course.crop, course.mix, course.train.batch_size)
     config = course.train
     prefix = STUDENT.replace(".", "[.]")
     if config.fast:
@@ -239,7 +240,7 @@ def keep_distilled(
     made = (
         f"{'teacher and ground truth' if mentor else 'ground truth'}; "
         f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "
-        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}"
+        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {course.mix}"
     )
     teacher = None if mentor is None else f"{mentor.name}, {mentor.steps} steps"
     told = Provenance(preset, made, step, datasets, teacher=teacher, date=date.today().isoformat())

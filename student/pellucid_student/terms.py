@@ -23,6 +23,11 @@ def gate(student: Tensor, teacher: Tensor, truth: Tensor) -> Tensor:
         return ((own - theirs) / own.clamp(min=GATE_FLOOR)).clamp(0.0, 1.0)
 
 
+def rms(a: Tensor, b: Tensor) -> Tensor:
+    """sqrt(mean (a - b)^2), (B,); its gradient at a = b is 0, not undefined."""
+    return ((a - b).square().mean(dim=(1, 2, 3)) + 1e-8).sqrt()
+
+
 def l1(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
     """mean |a - b|, each pixel times its weight (B, 1, H, W), (B,)."""
     difference = (a - b).abs()

@@ -1,14 +1,14 @@
 """Train a student on ground truth alone and keep its averaged weights."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import torch
 
 from pellucid_teacher.data.corpus import Corpus
-from pellucid_teacher.data.synthesis import Synthesis
+from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
@@ -27,11 +27,12 @@ STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY)
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """preset: of PlainUNet. crop: side of a training crop, px."""
+    """preset: of PlainUNet. crop: side of a training crop, px. mix: shares of the tasks."""
 
     preset: str = "tiny"
     crop: int = 96
     train: TrainConfig = STUDENT_TRAIN
+    mix: TaskMix = field(default_factory=TaskMix)
 
 
 def train_student(
@@ -47,7 +48,7 @@ def train_student(
     """
     torch.manual_seed(recipe.train.seed)
     model = PlainUNet(PRESETS[recipe.preset])
-    synthesis = Synthesis(corpus, recipe.crop, hold=recipe.train.batch_size)
+    synthesis = Synthesis(corpus, recipe.crop, recipe.mix, recipe.train.batch_size)
     if start is not None:
         begin_from(model, start)
     if not (folder / "state.pt").exists():
@@ -64,7 +65,7 @@ def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Pa
     config = recipe.train
     made = (
         f"ground truth only, one task a batch, batch {config.batch_size} of {recipe.crop} px, "
-        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}"
+        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {recipe.mix}"
     )
     told = Provenance(recipe.preset, made, step, datasets, date=date.today().isoformat())
     path = folder / "student.safetensors"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pellucid.frames import FrameError
 from pellucid.video.source import VideoError
-from pellucid_apps import doctor, doctor_cpu, doctor_media, doctor_packages
+from pellucid_apps import __main__, doctor, doctor_cpu, doctor_media, doctor_packages
 from pellucid_apps.cli import app
 from pellucid_apps.doctor_finding import Finding, ask
 
@@ -68,6 +68,22 @@ def test_without_onnxruntime_the_exit_code_is_1(monkeypatch: pytest.MonkeyPatch)
     assert done.output.endswith("pellucid cannot restore photos here\n")
 
 
+@pytest.mark.parametrize("command", ["doctor", "restore"])
+def test_broken_numpy_and_opencv_end_in_their_fix(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("numpy", "cv2"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(sys, "argv", ["pellucid", command])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 1
+    told_lines = capsys.readouterr().err.splitlines()
+    assert len(told_lines) == 4
+    assert told_lines[0].startswith("FAIL  numpy does not load")
+    assert "opencv-python-headless" in told_lines[3]
+
+
 def test_packages_old_doubled_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("packaging", reason="onnxruntime brings it")
     asked = ["numpy>=1.26", "onnxruntime>=1.20", 'av>=18; extra == "video"']
@@ -88,7 +104,8 @@ def test_packages_old_doubled_and_missing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_new_packages_and_any_opencv_are_fine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_packages, "find_spec", lambda name: "here")
     found = {"opencv-contrib-python-headless": "99.0"}
-    text = told(list(doctor_packages.packages(lambda name: found.get(name, "99.0.dev1"))))
+    # Later than any calendar version; a development version counts as well.
+    text = told(list(doctor_packages.packages(lambda name: found.get(name, "9999.0.dev1"))))
     assert "is older" not in text
     only = [doctor_packages._needed("opencv-python", doctor_packages._OPENCV, lambda n: "")]
     assert "pip install opencv-python" in told(only)

@@ -37,9 +37,11 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
     arguments += ["--dev", data / "dev", "--dev-every", 1, "--dataset", "noise (own)"]
+    arguments += ["--lr", 2e-4, "--share", "blur=0.25", "--seed", 5]
     assert pellucid(*arguments).count("dev  set ") == 2
     kept_file = data / "run" / "student.safetensors"
     student, provenance = load_student(kept_file)
+    assert "Adam 0.0002" in provenance.recipe and "blur 0.25" in provenance.recipe
     assert provenance.steps == 2 and provenance.datasets == ["noise (own)"]
     average, step = averaged_weights(data / "run")
     assert step == 2 and torch.equal(
@@ -80,6 +82,8 @@ def test_mistakes_are_told(data: Path) -> None:
     arguments = ["train", "student", "--data", str(data), "-o", "r", "--preset", "huge"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2 and "tiny" in done.output
+    done = CliRunner().invoke(app, [*arguments[:-2], "--share", "fog=1"])
+    assert done.exit_code == 2 and "lowlight" in done.output
     with pytest.raises(ValueError, match="no checkpoint yet"):
         averaged_weights(data)
 

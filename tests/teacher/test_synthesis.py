@@ -168,6 +168,15 @@ def test_a_cycle_holds_the_tasks_in_proportion() -> None:
     assert len(set(TaskMix().cycle())) == len(TASKS), "every task has its place"
 
 
+def test_shares_are_told_by_name() -> None:
+    mix = TaskMix().with_shares(["rain=2", "clean=.5"])
+    assert (mix.rain, mix.clean, mix.noise) == (2.0, 0.5, TaskMix().noise)
+    assert "rain 2, " in str(mix) and str(mix).endswith("clean 0.5")
+    for bad in ("rain", "rain=much", "fog=1", "rain=-1", "rain=nan", "rain=inf"):
+        with pytest.raises(ValueError, match="task share '"):
+            TaskMix().with_shares([bad])
+
+
 def test_a_batch_is_of_one_task(synthesis: Synthesis) -> None:
     held = Synthesis(synthesis.corpus, 64, hold=4)
     tasks = [held.sample(0, i)[2] for i in range(16)]

@@ -5,7 +5,7 @@ made again alone, and a resumed training goes on with exactly the samples it wou
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -35,6 +35,23 @@ class TaskMix:
     blur: float = 0.05
     noise: float = 0.42
     clean: float = 0.04
+
+    def with_shares(self, told: Sequence[str]) -> "TaskMix":
+        """This mix with some shares replaced, told as "rain=0.4"; ValueError names a bad one."""
+        shares: dict[str, float] = {}
+        for text in told:
+            task, _, number = text.partition("=")
+            try:
+                shares[task] = float(number)
+            except ValueError:
+                raise ValueError(f"task share {text!r}: expected e.g. rain=0.4") from None
+            if task not in TASKS or not 0.0 <= shares[task] < float("inf"):
+                known = ", ".join(TASKS)
+                raise ValueError(f"task share {text!r}: expected TASK=NUMBER >= 0; tasks: {known}")
+        return replace(self, **shares)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{task} {getattr(self, task):g}" for task in TASKS)
 
     def cycle(self, length: int = 32) -> list[str]:
         """`length` tasks in the mix's proportions, in a fixed shuffled order."""
