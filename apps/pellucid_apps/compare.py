@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 GAP, BAND = 12, 34
 PAPER, INK, FAINT = 250, 40, 120
-LONG_SIDE = 900
+PANEL_HEIGHT = 900  # px, at most
 JPEG_LIMIT = 65_535  # px to a side
 
 
@@ -36,9 +36,19 @@ def before_after(before: Array, after: Array, orientation: int = 1) -> bytes:
     return encode_sheet([panels])
 
 
+def as_large_as_shown(pixels: Array) -> Array:
+    """A copy as large as a sheet shows it: a photo of 108 megapixels is held once."""
+    height, width = pixels.shape[:2]
+    scale = PANEL_HEIGHT / min(height, width)  # whichever way it will be turned
+    if scale >= 1.0:
+        return pixels.copy()
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
 def encode_sheet(rows: Sequence[Sequence[Panel]], quality: int = 92) -> bytes:
     """Rows of panels on paper white; every panel of a sheet has one height."""
-    height = min(max(p.picture.shape[0] for row in rows for p in row), LONG_SIDE)
+    height = min(max(p.picture.shape[0] for row in rows for p in row), PANEL_HEIGHT)
     strips = [_strip(row, height) for row in rows]
     width = max(strip.shape[1] for strip in strips)
     padded = [

@@ -37,7 +37,7 @@ def parse_steps(text: str) -> tuple[int, ...]:
 def open_model(
     name: str, steps: Sequence[int], threads: int | None, start_noise: float | None = None
 ) -> Subject:
-    """`identity`, a teacher's folder, a bundled name or an exported file.
+    """`identity`, a teacher's folder, a student's weights, a bundled name or an exported file.
 
     start_noise: overrides the teacher's own; no other model has one.
     """
@@ -46,8 +46,8 @@ def open_model(
         raise PellucidError(f"--start-noise is for a teacher's folder; {name} is none")
     if name == "identity":
         return IDENTITY
-    if is_teacher:
-        return _open_teacher(Path(name), steps, start_noise)
+    if is_teacher or Path(name).suffix == ".safetensors":
+        return _open_weights(Path(name), steps, threads, start_noise)
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
     cards = [restorer.card for restorer in restorers]
     if len({card.id for card in cards}) < len(cards):
@@ -56,21 +56,34 @@ def open_model(
     return Subject(label, tuple((c.steps, r) for c, r in zip(cards, restorers, strict=True)))
 
 
-def _open_teacher(folder: Path, steps: Sequence[int], start_noise: float | None) -> Subject:
-    """A teacher runs in torch, whole pictures, without tiles."""
+def _open_weights(
+    path: Path, steps: Sequence[int], threads: int | None, start_noise: float | None
+) -> Subject:
+    """Trained weights run in torch, whole pictures, without tiles."""
     try:
+        import torch
+
+        from pellucid_student.mentor import load_mentor
         from pellucid_teacher.training.watch import restore_whole
-        from pellucid_teacher.weights import load_teacher
     except ImportError as error:
-        raise PellucidError("a teacher needs torch: pip install 'pellucid[train]'") from error
+        raise PellucidError(f"{path} needs torch: pip install 'pellucid[train]'") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
-        model, recipe = load_teacher(folder)
+        weights = load_mentor(path)
     except ValueError as error:
         raise PellucidError(str(error)) from error
-    noise = recipe.start_noise if start_noise is None else start_noise
+    noise = weights.start_noise if start_noise is None else start_noise
 
     def with_steps(count: int) -> Restore:
-        return lambda picture: restore_whole(model, picture, count, start_noise=noise)
+        return lambda picture: restore_whole(
+            weights.network,
+            picture,
+            count,
+            weights.multiple,
+            start_noise=noise,
+            schedule=weights.schedule,
+        )
 
-    label = f"teacher {folder.name}, start noise {noise:g}"
+    label = f"teacher {path.name}, start noise {noise:g}" if path.is_dir() else weights.name
     return Subject(label, tuple((count, with_steps(count)) for count in steps))

@@ -8,18 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from pellucid import PellucidError, PhotoError, Restorer, read_photo, video
 from pellucid.photo import SUFFIXES, write_atomically
 
 from . import restore_video
-from .compare import LONG_SIDE, before_after
+from .compare import as_large_as_shown, before_after
 from .progress import Progress
 from .restore_unread import describe_unread, find_unread, walk
 
@@ -143,7 +139,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
         if path.exists() and not options.overwrite:
             raise PhotoError(f"{job.source}: {path} exists; use --overwrite to replace it")
     photo = read_photo(job.source)
-    before = _for_sheet(photo.pixels) if options.compare else None
+    before = as_large_as_shown(photo.pixels) if options.compare else None
     if target.suffix.lower() not in SUFFIXES:
         raise PhotoError(f"{job.source}: cannot write {target.suffix or 'a name without suffix'}")
     start = time.perf_counter()
@@ -157,7 +153,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     notes = photo.notes
     if before is not None:
         try:
-            sheet = before_after(before, _for_sheet(photo.pixels), photo.orientation)
+            sheet = before_after(before, as_large_as_shown(photo.pixels), photo.orientation)
             write_atomically(_sheet(target), sheet)
         except (PhotoError, RuntimeError) as error:  # the photo itself is restored and written
             notes = (*notes, f"no before/after sheet ({error})")
@@ -168,16 +164,6 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
 def _sheet(target: Path) -> Path:
     """Where the before/after sheet of a result goes."""
     return target.with_name(f"{target.stem}_compare.jpg")
-
-
-def _for_sheet(pixels: NDArray[Any]) -> NDArray[Any]:
-    """A copy as large as a sheet shows it: a photo of 108 megapixels is held once."""
-    height, width = pixels.shape[:2]
-    scale = LONG_SIDE / min(height, width)  # the height of a panel, whichever way it is turned
-    if scale >= 1.0:
-        return pixels.copy()
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
 def _line(result: Result) -> str:

@@ -66,10 +66,12 @@ Workers = Annotated[int, typer.Option(min=0, help="Processes that make samples."
 def student(
     data: Data,
     out: Out,
-    preset: Annotated[str, typer.Option(help="tiny, nano or pico.")] = "tiny",
+    preset: Annotated[str, typer.Option(help="tiny, nano, pico, or large (a teacher).")] = "tiny",
     minutes: Minutes = None,
     steps: Steps = None,
-    start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to begin from, of this size or smaller.")
+    ] = None,
     from_teacher: Annotated[
         Path | None, typer.Option("--teacher", help="Teacher's folder, or a student's weights.")
     ] = None,

@@ -66,6 +66,42 @@ class Restorer(model: ByteArray) : AutoCloseable {{
 }}
 """
 
+KOTLIN_HTP = """\
+// Snapdragon: implementation("com.microsoft.onnxruntime:onnxruntime-android-qnn:1.24.1");
+// put {name} and model_code.onnx into assets. What is computed once a picture runs on the CPU, all
+// the rest on the HTP, or creating the session fails. pixels: {told}, of {size} (height x width).
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtSession
+import java.nio.FloatBuffer
+
+class Restorer(code: ByteArray, network: ByteArray) : AutoCloseable {{
+    private val environment = OrtEnvironment.getEnvironment()
+    private val host = environment.createSession(code, OrtSession.SessionOptions())
+    private val htp = environment.createSession(network, OrtSession.SessionOptions().apply {{
+        addQnn(mapOf("backend_path" to "libQnnHtp.so", "htp_performance_mode" to "burst"))
+        addConfigEntry("session.disable_cpu_ep_fallback", "1")
+    }})
+
+    fun restore(pixels: FloatBuffer, height: Long, width: Long): FloatBuffer {{
+        val shape = longArrayOf({shape})
+        OnnxTensor.createTensor(environment, pixels, shape).use {{ input ->
+            host.run(mapOf("input" to input)).use {{ vectors ->
+                val fed = vectors.associate {{ it.key to it.value as OnnxTensor }}
+                htp.run(fed + ("input" to input)).use {{ result ->
+                    return (result.get(0) as OnnxTensor).floatBuffer
+                }}
+            }}
+        }}
+    }}
+
+    override fun close() {{
+        htp.close()
+        host.close()
+    }}
+}}
+"""
+
 CPP_ONNX = """\
 // g++ -std=c++17 restore.cpp -lonnxruntime; pixels: {told}.
 #include <onnxruntime_cxx_api.h>
@@ -141,13 +177,15 @@ IMAGE_TOLD = "8-bit RGB as cameras give it, (1, height, width, 3)"
 def snippets(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """(file name, code) for the best file of each format that was made."""
     found = []
-    for form in ("onnx", "openvino", "coreml"):
+    for form in ("onnx", "openvino", "coreml", "htp"):
         row = _best(rows, form)
         if row is None:
             continue
         if form == "coreml":
             text = SWIFT if row.image_io else SWIFT_TENSOR
             found.append(("restore.swift", _fill(text, row)))
+        elif form == "htp":
+            found.append(("restore_htp.kt", _fill(KOTLIN_HTP, row)))
         elif form == "openvino":
             found.append(("restore_openvino.cpp", _fill(CPP_OPENVINO, row)))
         else:

@@ -19,13 +19,15 @@ from .weights import load_student
 
 @dataclass(frozen=True)
 class Mentor:
-    """network: frozen denoiser of DiffUIR's process. steps, start_noise: of its sampler."""
+    """network: frozen denoiser of DiffUIR's process. steps, start_noise: of its sampler.
+    multiple: heights and widths that the network takes are multiples of it."""
 
     name: str
     network: nn.Module
     schedule: diffuir.Schedule
     steps: int = 1
     start_noise: float = 0.0
+    multiple: int = 1
 
     def restore(self, degraded: Tensor) -> Tensor:
         """The teacher's clean picture in [-1, 1], (B, 3, H, W), no gradient; equal every time."""
@@ -56,6 +58,11 @@ def load_mentor(path: Path, steps: int | None = None) -> Mentor:
         )
     else:
         student, provenance = load_student(path)
-        told = Mentor(f"student {provenance.preset}", student, diffuir.schedule())
+        told = Mentor(
+            f"student {provenance.preset}",
+            student,
+            diffuir.schedule(),
+            multiple=student.config.multiple,
+        )
     told.network.eval().requires_grad_(False)
     return told if steps is None else replace(told, steps=steps)

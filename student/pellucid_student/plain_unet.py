@@ -78,7 +78,9 @@ class PlainUNetConfig:
 TINY = PlainUNetConfig()
 NANO = PlainUNetConfig((32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), code_width=48, diagnosis_width=48)
 PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=32)
-PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO}
+# Too large for a phone: a teacher of the others, 5 times the parameters and 4 times the operations.
+LARGE = PlainUNetConfig((64, 112, 160, 192), (1, 1, 2, 2), (2, 2, 2), code_width=96)
+PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO, "large": LARGE}
 
 
 class PlainUNet(nn.Module):

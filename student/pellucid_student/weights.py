@@ -9,14 +9,17 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from .grow import grow_from
 from .layers import RepConv, fold
 from .plain_unet import PlainUNet, PlainUNetConfig
 
 KEY = "pellucid.student"
+LARGEST_FILE = 16_000_000  # bytes; only teachers exceed it, whose targets need no more than 16 bits
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,13 @@ class Provenance:
 
 
 def save_student(path: Path, model: PlainUNet, provenance: Provenance) -> None:
-    """Write the folded student, float32, replacing `path` atomically."""
+    """Write the folded student, replacing `path` atomically; float32, or bfloat16 if it would be
+    larger than LARGEST_FILE."""
     deployed = fold(model)
     header = {"config": model.config.to_dict(), "provenance": asdict(provenance)}
-    tensors = {name: value.contiguous() for name, value in deployed.state_dict().items()}
+    half = 4 * parameter_count(deployed) > LARGEST_FILE
+    dtype = torch.bfloat16 if half else torch.float32
+    tensors = {name: value.to(dtype).contiguous() for name, value in deployed.state_dict().items()}
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata={KEY: json.dumps(header)})
     os.replace(partial, path)
@@ -56,19 +62,21 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     for module in model.modules():
         if isinstance(module, RepConv):
             module.fold_()
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors)  # back to float32
     return model.eval().requires_grad_(False), Provenance(**told["provenance"])
 
 
 def begin_from(model: PlainUNet, path: Path) -> None:
-    """Folded weights into an unfolded network: the kernel carries all, other branches keep 0.
+    """Folded weights into an unfolded network, which may be larger: the kernel carries all, other
+    branches keep 0.
 
-    Raises ValueError if `path` holds a network of another shape.
+    Raises ValueError if `path` holds a network that is larger somewhere.
     """
     kept, _ = load_student(path)
-    if kept.config != model.config:
-        raise ValueError(f"{path} holds {kept.config}, expected {model.config}")
-    model.load_state_dict(kept.state_dict(), strict=False)
+    try:
+        grow_from(kept, model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from pellucid import Photo, Restorer, read_photo
 from pellucid_apps.cli import app
-from pellucid_apps.restore import Job, Options, _for_sheet, plan_jobs, run_jobs
+from pellucid_apps.compare import as_large_as_shown
+from pellucid_apps.restore import Job, Options, plan_jobs, run_jobs
 
 
 def picture(seed: int = 0, height: int = 20, width: int = 30) -> Photo:
@@ -253,6 +254,6 @@ def test_a_sheet_needs_no_second_photo_of_full_size(
     shape: tuple[int, ...], kept: tuple[int, ...]
 ) -> None:
     photo = np.full(shape, 70, np.uint8)
-    before = _for_sheet(photo)
+    before = as_large_as_shown(photo)
     photo[:] = 0
     assert before.shape == kept and (before == 70).all()

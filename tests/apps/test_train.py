@@ -48,6 +48,10 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
         student.state_dict()["down.0.weight"], average["down.0.weight"]
     )
     assert list((data / "run" / "tensorboard").iterdir())
+    # The weights themselves can be measured, at any size.
+    restore = open_model(str(kept_file), [2], None).runs[0][1]
+    assert restore is not None
+    assert restore(np.full((21, 33, 3), 0.5, np.float32)).shape == (21, 33, 3)
     # A new run begins where these weights end: its first restoration is theirs.
     again = [*arguments[:5], data / "next", *arguments[6:], "--start", kept_file]
     pellucid(*[str(a) for a in again])

@@ -83,8 +83,10 @@ ROWS = [
         ("onnx", "onnx/model.onnx"),
         ("openvino", "openvino/openvino_model.xml"),
         ("coreml", "coreml/x.mlpackage"),
+        ("htp", "htp/model_w8a16_720x1280.onnx"),
     )
     for image in (False, True)
+    if form != "htp" or not image  # its ports are floats
 ]
 
 
@@ -102,6 +104,8 @@ def test_snippets_name_the_file_in_hand() -> None:
         assert "model.onnx" in code_for("onnx", True, name)
     assert "pixelBuffer" in code_for("coreml", True, "restore.swift")
     assert "MLMultiArray" in code_for("coreml", False, "restore.swift")
+    htp = code_for("htp", False, "restore_htp.kt")
+    assert "model_w8a16_720x1280.onnx" in htp and "of 720x1280" in htp
     assert snippets([replace(ROW, refused="x")]) == []
 
 
@@ -189,12 +193,16 @@ def test_cpp_for_onnx_parses(tmp_path: Path, image_io: bool) -> None:
 
 @pytest.mark.parametrize(
     ("compiler", "form", "name", "check"),
-    [("swiftc", "coreml", "restore.swift", ["-parse"]), ("kotlinc", "onnx", "restore.kt", [])],
+    [
+        ("swiftc", "coreml", "restore.swift", ["-parse"]),
+        ("kotlinc", "onnx", "restore.kt", []),
+        ("kotlinc", "htp", "restore_htp.kt", []),
+    ],
 )
 def test_swift_and_kotlin_parse(
     tmp_path: Path, compiler: str, form: str, name: str, check: list[str]
 ) -> None:
-    text = code_for(form, True, name)
+    text = code_for(form, form != "htp", name)
     assert text.count("{") == text.count("}") and text.count("(") == text.count(")")
     found = shutil.which(compiler)
     if found is None:

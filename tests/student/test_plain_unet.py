@@ -43,6 +43,17 @@ def test_sizes_of_the_family() -> None:
     assert counts["tiny"] <= 900_000
     assert counts["nano"] <= 350_000
     assert counts["pico"] <= 100_000
+    assert counts["large"] >= 5 * counts["tiny"]
+
+
+def test_large_weights_are_kept_in_16_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, path = student(), tmp_path / "w.safetensors"
+    monkeypatch.setattr("pellucid_student.weights.LARGEST_FILE", 100_000)
+    save_student(path, model, Provenance("pico", "drawn", 0))
+    kept, _ = load_student(path)
+    assert path.stat().st_size < 2.3 * parameter_count(kept)
+    weight = fold(model).state_dict()["stem.weight"]
+    assert torch.equal(kept.state_dict()["stem.weight"], weight.bfloat16().float())
 
 
 def test_untrained_student_leaves_pictures_nearly_alone() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from ..encode import to_8_bits
 from ..errors import PhotoError
 from ..photo import read_photo
+from ..video.source import VideoError, moving_streams, pyav
 from .frame import Clock, Frame, FrameError, Pixels, Source
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
@@ -26,22 +27,20 @@ class VideoSource:
 
     def __init__(self, path: Path) -> None:
         try:
-            import av
-        except ImportError as error:
-            raise FrameError("videos need PyAV; pip install 'pellucid[video]'") from error
+            av = pyav()
+        except VideoError as error:
+            raise FrameError(str(error)) from error
         self.name, self._broken = str(path), av.FFmpegError
         try:
             self._file: Any = av.open(str(path))
         except (av.FFmpegError, OSError) as error:
             raise FrameError(f"{path}: not a video that can be read ({error})") from error
-        pictures = self._file.streams.video
-        cover = av.stream.Disposition.attached_pic
-        moving = [stream for stream in pictures if not stream.disposition & cover]
-        if not moving:
+        try:
+            stream = moving_streams(self._file)[0]
+        except VideoError as error:
             self._file.close()
-            what = "only sound and a cover picture" if pictures else "no video stream"
-            raise FrameError(f"{path}: holds {what}; expected a video")
-        self._frames = self._decode(moving[0])
+            raise FrameError(f"{path}: {error}") from error
+        self._frames = self._decode(stream)
         self._closed = False
 
     def read(self) -> Frame | None:

@@ -106,19 +106,30 @@ def opened(path: Path) -> Iterator[Any]:
         yield container
 
 
+def moving_streams(container: Any) -> list[Any]:
+    """The video streams that are films; the cover of a song is a video stream too.
+
+    Raises VideoError telling what is there instead.
+    """
+    cover = pyav().stream.Disposition.attached_pic
+    pictures = container.streams.video
+    moving = [stream for stream in pictures if not stream.disposition & cover]
+    if not moving:
+        what = "only sound and a cover picture" if pictures else "no video stream"
+        raise VideoError(f"{what}; expected a video")
+    return moving
+
+
 def probe(path: Path) -> Source:
     """Look at every stream and the first frame of each video stream.
 
     Raises VideoError if there is no picture that moves, or nothing can be decoded.
     """
     with opened(path) as container:
-        attached = pyav().stream.Disposition.attached_pic
-        moving = [s.index for s in container.streams.video if not s.disposition & attached]
-        if not moving:
-            what = (
-                "only sound and a cover picture" if container.streams.video else "no video stream"
-            )
-            raise VideoError(f"{path}: {what}; expected a video")
+        try:
+            moving = [stream.index for stream in moving_streams(container)]
+        except VideoError as error:
+            raise VideoError(f"{path}: {error}") from error
         duration = float(container.duration or 0) / 1e6
     tracks = tuple(_probe_track(path, index, duration) for index in moving)
     return Source(path, tracks, duration, tuple(_notes(tracks)))

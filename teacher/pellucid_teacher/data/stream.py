@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import torch
@@ -9,16 +10,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .light import Image
-from .synthesis import Synthesis
+
+
+class Samples(Protocol):
+    """What can be drawn, numbered: photos (synthesis.py) or clips (clips.py)."""
+
+    def pictures(self, seed: int, index: int) -> tuple[Image, ...]:
+        """(degraded, clean), and the flow if it is a clip."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    degraded: Tensor  # (B, 3, H, W) in [-1, 1]
-    clean: Tensor  # (B, 3, H, W) in [-1, 1]
+    """Photos, or clips of F frames, in [-1, 1]. flow: of clips, to the frame before, in pixels."""
+
+    degraded: Tensor  # (B, 3, H, W) or (B, F, 3, H, W)
+    clean: Tensor  # the same
+    flow: Tensor | None = None  # (B, F - 1, H, W, 2)
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(self.degraded.to(device), self.clean.to(device))
+        flow = None if self.flow is None else self.flow.to(device)
+        return Batch(self.degraded.to(device), self.clean.to(device), flow)
 
 
 @dataclass(frozen=True)
@@ -39,27 +50,25 @@ class Shard:
         return (batch * self.processes + self.process) * self.size + place
 
 
-class _Samples(Dataset[tuple[Tensor, Tensor]]):
+class _Samples(Dataset[tuple[Tensor, ...]]):
     """This process's samples from one batch to another, map-style: the loader keeps their order."""
 
-    def __init__(
-        self, synthesis: Synthesis, seed: int, shard: Shard, first: int, last: int
-    ) -> None:
-        self.synthesis, self.seed, self.shard = synthesis, seed, shard
+    def __init__(self, samples: Samples, seed: int, shard: Shard, first: int, last: int) -> None:
+        self.samples, self.seed, self.shard = samples, seed, shard
         self.first, self.last = first * shard.size, last * shard.size
 
     def __len__(self) -> int:
         return self.last - self.first
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         number = self.shard.sample(self.first + index)
-        degraded, clean, _ = self.synthesis.sample(self.seed, number)
-        return to_tensor(degraded), to_tensor(clean)
+        degraded, clean, *flow = self.samples.pictures(self.seed, number)
+        return to_tensor(degraded), to_tensor(clean), *(torch.from_numpy(f) for f in flow)
 
 
 def to_tensor(image: Image) -> Tensor:
-    """(H, W, 3) in [0, 1] -> (3, H, W) in [-1, 1]."""
-    return torch.from_numpy(image).permute(2, 0, 1) * 2.0 - 1.0
+    """([F,] H, W, 3) in [0, 1] -> ([F,] 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(image).movedim(-1, -3) * 2.0 - 1.0
 
 
 def single_thread_opencv() -> None:
@@ -69,14 +78,14 @@ def single_thread_opencv() -> None:
 
 
 def batches(
-    synthesis: Synthesis, seed: int, shard: Shard, first: int, last: int, workers: int
+    samples: Samples, seed: int, shard: Shard, first: int, last: int, workers: int
 ) -> Iterator[Batch]:
     """This process's part of batches first..last-1."""
     loader = DataLoader(
-        _Samples(synthesis, seed, shard, first, last),
+        _Samples(samples, seed, shard, first, last),
         batch_size=shard.size,
         num_workers=workers,
         prefetch_factor=8 if workers else None,
     )
-    for degraded, clean in loader:
-        yield Batch(degraded, clean)
+    for tensors in loader:
+        yield Batch(*tensors)

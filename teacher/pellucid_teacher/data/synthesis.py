@@ -92,6 +92,11 @@ class Synthesis:
         self.flakes = flake_bank(rng, 64)
         self.kernels = [blur_kernel(rng) for _ in range(400)]
 
+    def pictures(self, seed: int, index: int) -> tuple[Image, Image]:
+        """What a training step needs of a sample."""
+        degraded, clean, _ = self.sample(seed, index)
+        return degraded, clean
+
     def sample(self, seed: int, index: int) -> tuple[Image, Image, str]:
         """Sample `index` of stream `seed`: (degraded, clean, task), images (crop, crop, 3)."""
         rng = np.random.default_rng([seed, index])
@@ -122,9 +127,10 @@ class Synthesis:
         # Haze and darkness are read off large regions: show more of the picture in a crop.
         shrink = {"haze": 0.9, "lowlight": 0.7}.get(task, 0.3)
         (clean,) = _crop((photo,), self.crop, rng, shrink)
-        return self._degrade(task, clean, rng), clean
+        return self.degrade(task, clean, rng), clean
 
-    def _degrade(self, task: str, clean: Image, rng: Generator) -> Image:
+    def degrade(self, task: str, clean: Image, rng: Generator) -> Image:
+        """`clean` (H, W, 3) as a camera would give it under `task`, same shape."""
         match task:
             case "rain":
                 return add_rain(clean, rng, self.streaks, self.corpus.rain_layers)

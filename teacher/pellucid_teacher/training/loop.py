@@ -1,6 +1,6 @@
 """The training loop, as a generator: the caller watches every step, no callbacks, no logger.
 
-    for report in train(model, loss, synthesis, config, folder, minutes=90):
+    for report in train(model, loss, samples, config, folder, minutes=90):
         print(report.step, report.loss)
 
 One CPU, one GPU or many: accelerate decides from how the program was started (`torchrun` or
@@ -24,8 +24,7 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..data.stream import Batch, Shard, batches
-from ..data.synthesis import Synthesis
+from ..data.stream import Batch, Samples, Shard, batches
 from .checkpoint import RunState, resume, save
 from .muon import MuonAndAdam
 
@@ -93,7 +92,7 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
 def train(
     model: nn.Module,
     loss: Loss,
-    synthesis: Synthesis,
+    samples: Samples,
     config: TrainConfig,
     folder: Path,
     minutes: float | None = None,
@@ -105,7 +104,7 @@ def train(
     Raises ValueError if the checkpoint was written by another recipe.
     """
     with flushed_denormals():
-        yield from _train(model, loss, synthesis, config, folder, minutes)
+        yield from _train(model, loss, samples, config, folder, minutes)
 
 
 @contextmanager
@@ -126,7 +125,7 @@ def flushed_denormals() -> Iterator[None]:
 def _train(
     model: nn.Module,
     loss: Loss,
-    synthesis: Synthesis,
+    samples: Samples,
     config: TrainConfig,
     folder: Path,
     minutes: float | None,
@@ -144,7 +143,7 @@ def _train(
         wrapped = torch.compile(wrapped)
     shard = Shard(config.batch_size, accelerator.process_index, processes)
     stream = batches(
-        synthesis,
+        samples,
         config.seed,
         shard,
         state.step * config.accumulate,

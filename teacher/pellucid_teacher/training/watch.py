@@ -77,6 +77,7 @@ def restore_whole(
     multiple: int = 1,
     start_noise: float = 0.0,
     device: torch.device | None = None,
+    schedule: diffuir.Schedule = SCHEDULE,
 ) -> Picture:
     """Restore one picture with DiffUIR's sampler, without tiles.
 
@@ -88,6 +89,6 @@ def restore_whole(
     padded = F.pad(tensor, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     degraded = 2.0 * padded.to(device or "cpu") - 1.0
     generator = torch.Generator(degraded.device).manual_seed(0)
-    clean: Tensor = diffuir.sample(denoiser, SCHEDULE, degraded, steps, start_noise, generator)
+    clean: Tensor = diffuir.sample(denoiser, schedule, degraded, steps, start_noise, generator)
     cut = ((clean + 1.0) / 2.0)[0, :, :height, :width]
     return np.asarray(cut.permute(1, 2, 0).cpu(), dtype=np.float32)

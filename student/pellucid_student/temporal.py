@@ -1,0 +1,85 @@
+"""The sampler's chain spread over time: a frame starts from the last frame's estimate.
+
+A later call of the sampler adds detail to an estimate of its own picture. In a clip the estimate of
+the frame before is one as well, once it is carried along the motion: so one call a frame gives what
+several calls give a photo. The network and its time rows stay as they are; it only has to learn
+what a carried estimate is worth, where it fits and where something has come into view.
+
+In training the chain runs over a short clip, on the motion that the runtime would find, and only
+its last call is trained; with one frame it is the photo's own first call, which stays as good.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.processes import diffuir
+
+from .objective import ENOUGH
+from .rollout import SCHEDULE
+from .terms import rms
+
+START_T, CARRIED_T = diffuir.step_grid(2)  # a carried estimate enters where a second call would
+FIRST_FRAME_SHARE = 0.3  # of the steps: a clip's first frame, which is like a photo
+
+
+def warp(picture: Tensor, flow: Tensor) -> Tensor:
+    """picture(p + flow(p)), bilinear, borders repeat: `pellucid.motion.carry` for batches.
+
+    picture (B, 3, H, W), flow (B, H, W, 2) in pixels -> (B, 3, H, W).
+    """
+    height, width = picture.shape[2:]
+    y = torch.arange(height, device=flow.device)[None, :, None] + flow[..., 1]  # (B, H, W)
+    x = torch.arange(width, device=flow.device)[None, None, :] + flow[..., 0]
+    grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], dim=-1)
+    return F.grid_sample(picture, grid, padding_mode="border", align_corners=True)
+
+
+def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Tensor:
+    """Residual of a frame, (B, 3, H, W), by one call.
+
+    carried: the last frame's estimate, warped; None for a first frame.
+    """
+    state, t = diffuir.start_state(SCHEDULE, degraded, 0.0, None), START_T
+    if carried is not None:
+        own, t = degraded - carried, CARRIED_T
+        state = diffuir.reverse_step(SCHEDULE, state, own, degraded, START_T, CARRIED_T)
+    residual: Tensor = model(state, degraded, diffuir.time_of(SCHEDULE, t, degraded))
+    return residual
+
+
+@torch.no_grad()
+def restore_clip(model: nn.Module, degraded: Tensor, flow: Tensor) -> list[Tensor]:
+    """Estimates of the frames of clips (B, F, 3, H, W), flow (B, >= F - 1, H, W, 2): one call each.
+
+    F tensors (B, 3, H, W) in [-1, 1].
+    """
+    restored: list[Tensor] = []
+    for f in range(degraded.shape[1]):
+        carried = warp(restored[-1], flow[:, f - 1]) if restored else None
+        frame = degraded[:, f]
+        restored.append((frame - frame_call(model, frame, carried)).clamp(-1.0, 1.0))
+    return restored
+
+
+def temporal_loss(model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Log of each sample's RMS error at one frame of a clip, as in `objective`, batch mean, ().
+
+    Frames before it run without gradient. Raises ValueError for photos.
+    """
+    if batch.flow is None:
+        raise ValueError("expected clips, got photos")
+    at = _draw_frame(batch.degraded.shape[1], generator)
+    carried = None
+    if at > 0:
+        before = restore_clip(model, batch.degraded[:, :at], batch.flow)
+        carried = warp(before[-1], batch.flow[:, at - 1])
+    frame = batch.degraded[:, at]
+    residual = frame_call(model, frame, carried)
+    return torch.log(rms(residual.float(), frame - batch.clean[:, at]) + ENOUGH).mean()
+
+
+def _draw_frame(frames: int, generator: torch.Generator) -> int:
+    draw = torch.rand(2, generator=generator)
+    return 0 if float(draw[0]) < FIRST_FRAME_SHARE else 1 + int(draw[1] * (frames - 1))

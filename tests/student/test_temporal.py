@@ -1,0 +1,86 @@
+"""A chain of calls over the frames of a clip, against fakes whose answers are known."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid.motion import carry
+from pellucid_student.objective import ENOUGH
+from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.temporal import frame_call, restore_clip, temporal_loss, warp
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.processes import diffuir
+
+SCHED = diffuir.schedule()
+
+
+def rand(*shape: int, seed: int = 0) -> Tensor:
+    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def clip(frames: int = 4) -> Batch:
+    flow = 3 * rand(2, frames - 1, 16, 24, 2, seed=3)
+    return Batch(rand(2, frames, 3, 16, 24), rand(2, frames, 3, 16, 24, seed=1), flow)
+
+
+class Halves(nn.Module):
+    """Moves halfway from what it is given to start from, to the frame: as if nothing were known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        student = PlainUNet(PICO)
+        self.own, self.given = student.get_buffer("unmix")
+        self.times = student.get_buffer("times")
+        self.calls: list[tuple[bool, bool]] = []  # (carried, with gradient)
+
+    def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
+        row = int((time[0] - self.times).abs().argmin())
+        own = float(self.own[row])
+        self.calls.append((own > 0, torch.is_grad_enabled()))
+        base = (x_t - float(self.given[row]) * condition) / own if own > 0 else condition / 2
+        return condition - (base + condition) / 2
+
+
+def test_warp_is_the_runtimes_carry() -> None:
+    picture, flow = rand(1, 3, 16, 24), 4 * rand(1, 16, 24, 2, seed=2)
+    ours = warp(picture, flow)[0].permute(1, 2, 0).numpy()
+    theirs = carry(np.ascontiguousarray(picture[0].permute(1, 2, 0).numpy()), flow[0].numpy())
+    assert np.abs(ours - theirs).max() < 0.05  # OpenCV interpolates in steps of 1/32 px
+
+
+def test_each_frame_starts_from_the_last_ones_estimate() -> None:
+    data, model = clip(3), Halves()
+    assert data.flow is not None
+    restored = restore_clip(model, data.degraded, data.flow)
+    expected = 0.75 * data.degraded[:, 0]
+    for f in range(3):
+        if f > 0:
+            expected = (warp(expected, data.flow[:, f - 1]) + data.degraded[:, f]) / 2
+        assert torch.allclose(restored[f], expected.clamp(-1, 1), atol=1e-5)
+    assert [carried for carried, _ in model.calls] == [False, True, True]
+
+
+def test_a_frame_without_predecessor_is_a_photo() -> None:
+    torch.manual_seed(0)
+    model, photo = PlainUNet(PICO).eval(), rand(1, 3, 32, 32)
+    alone = diffuir.sample(model, SCHED, photo, 1)
+    assert torch.allclose((photo - frame_call(model, photo, None)).clamp(-1, 1), alone)
+
+
+def test_the_loss_trains_one_frame_and_visits_all() -> None:
+    data, lengths = clip(), set()
+    assert data.flow is not None
+    for seed in range(40):
+        model = Halves()
+        loss = temporal_loss(model, data, torch.Generator().manual_seed(seed))
+        length = len(model.calls)
+        lengths.add(length)
+        assert [graded for _, graded in model.calls] == [False] * (length - 1) + [True]
+        at = length - 1
+        last = restore_clip(Halves(), data.degraded[:, :length], data.flow)[at]
+        error = (last - data.clean[:, at]).square().mean(dim=(1, 2, 3)).sqrt()
+        assert torch.allclose(loss, torch.log(error + ENOUGH).mean(), atol=1e-3)
+    assert lengths == {1, 2, 3, 4}
+    with pytest.raises(ValueError, match="got photos"):
+        temporal_loss(Halves(), Batch(data.degraded[:, 0], data.clean[:, 0]), torch.Generator())
