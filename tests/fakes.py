@@ -94,3 +94,21 @@ def strided_model(metadata: dict[str, str]) -> onnx.ModelProto:
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def frames_model(metadata: dict[str, str]) -> onnx.ModelProto:
+    """A file for frames whose answer is known: the mean of the picture and the state."""
+    picture: list[str | int | None] = [1, 3, "height", "width"]
+    names = ("input", "state", "output")
+    ports = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, picture) for n in names}
+    graph = helper.make_graph(
+        [helper.make_node("Mean", ["input", "state"], ["output"])],
+        "frames",
+        [ports["input"], ports["state"]],
+        [ports["output"]],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model, full_check=True)
+    return model

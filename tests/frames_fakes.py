@@ -71,7 +71,7 @@ class FakeNetwork:
         self.clock, self.full_s = clock, full_s
         self.scenes: list[Scene] = []
 
-    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung) -> Restored:
+    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored:
         self.scenes = [*self.scenes[-19:], scene]
         self.clock.sleep(self.full_s * rung.cost)
         return Restored(np.asarray(255 - pixels, np.uint8), self.full_s * rung.cost)

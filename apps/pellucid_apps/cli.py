@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from pellucid import PellucidError, Restorer, __version__
+from pellucid.chain import find_frames
 from pellucid.video import VideoOptions
 
 from . import demo as demo_command
 from . import (
     doctor,
     evaluate,
+    evaluate_clip,
     evaluate_models,
     evaluate_perceptual,
     evaluate_report,
@@ -69,6 +71,9 @@ def restore_(
     crf: Annotated[int | None, typer.Option(help="Videos: quality, lower is better.")] = None,
     start: Annotated[str | None, typer.Option(help="Videos: from here, s or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="Videos: up to here, s or h:mm:ss.")] = None,
+    chain: Annotated[
+        bool, typer.Option(help="Videos: go on from the last frame's result, if the model can.")
+    ] = True,
     threads: ThreadsOption = None,
     engine: EngineOption = "auto",
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -80,8 +85,10 @@ def restore_(
     begin, stop = restore_video.seconds(start) or 0.0, restore_video.seconds(end)
     clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
     jobs = restore.plan_jobs(inputs, out, recursive)
-    options = restore.Options(strength, quality, compare, overwrite, clip)
     restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
+    path = find_frames(model) if chain and steps == 1 else None
+    frames = None if path is None else Restorer(path, threads=threads, engine=engine)
+    options = restore.Options(strength, quality, compare, overwrite, clip, frames)
     results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
     restore.print_summary(results, json_report, find_unread(inputs, out, recursive))
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
@@ -103,6 +110,9 @@ def eval_(
     equalise: Annotated[
         bool, typer.Option("--equalise", help="Equalise histograms of low-light inputs first.")
     ] = False,
+    clip: Annotated[
+        bool, typer.Option("--clip", help="DATA holds a clip's frames: adds flicker, as a video.")
+    ] = False,
     luma: Annotated[bool, typer.Option("--luma", help="Judge every set on luma.")] = False,
     start_noise: Annotated[
         float | None, typer.Option(min=0.0, help="Teachers: noise at the start, 0.1 or 1.0.")
@@ -121,6 +131,11 @@ def eval_(
     picture's mean (GT-mean). The model `identity` measures the inputs themselves.
     """
     evaluate_report.check_writable(json_file, csv_file, html_file)
+    if clip:
+        rows = evaluate_clip.measure_clip(data, model, evaluate_models.parse_steps(steps), threads)
+        if json_file is not None:
+            evaluate_clip.write_json(json_file, rows)
+        return
     subject = evaluate_models.open_model(
         model, evaluate_models.parse_steps(steps), threads, start_noise
     )

@@ -20,6 +20,7 @@ from pellucid.frames import (
     Sink,
     SystemClock,
     ladder,
+    open_frames,
     open_pass,
 )
 from pellucid.frames.cameras import list_cameras
@@ -85,7 +86,10 @@ def live(
     names = sink or [default_sink()]
     check_unlike(source, names)
     models = rank_models(model)
-    passes = NetworkRestorer(lambda name, n: open_pass(name, n, threads, engine))
+    passes = NetworkRestorer(
+        lambda name, n: open_pass(name, n, threads, engine),
+        lambda name: open_frames(name, threads, engine),
+    )
     passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
     frames_from = open_source(source, clock, parse_size(size), fps, every_frame)
     sinks: list[Sink] = []

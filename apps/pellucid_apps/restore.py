@@ -35,6 +35,7 @@ class Options:
     compare: bool = False
     overwrite: bool = False
     clip: video.VideoOptions = video.VideoOptions()
+    frames: Restorer | None = None  # of videos, for a chain
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,13 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     target = job.target
     if video.is_video(job.source):
         size, ms, notes = restore_video.restore_one(
-            job.source, target, restorer, options.strength, options.clip, progress
+            job.source,
+            target,
+            restorer,
+            options.strength,
+            options.clip,
+            progress,
+            options.frames,
         )
         return Result(str(job.source), str(target), size, ms, notes=notes)
     for path in [target, _sheet(target)] if options.compare else [target]:

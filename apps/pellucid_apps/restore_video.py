@@ -37,18 +37,24 @@ def restore_one(
     strength: float,
     options: VideoOptions,
     progress: Progress,
+    frames: Restorer | None = None,
 ) -> tuple[str, float, tuple[str, ...]]:
-    """Restore one video; returns (size, milliseconds, notes). Ctrl-C raises Interrupted."""
+    """Restore one video; returns (size, milliseconds, notes). Ctrl-C raises Interrupted.
+
+    frames: goes on from the last frame's result; None restores each frame for itself.
+    """
     plan = plan_video(source, target, options)
     for note in plan.notes:
         progress.tell(f"note    {source}: {note}")
     card = restorer.card
     label = f"{card.id} {card.version} {card.steps} strength {strength}"
+    if frames is not None:
+        label += f" {frames.card.id} {frames.card.version}"
     clock = _Clock(source, progress)
     begun = time.perf_counter()
     try:
-        frames, damage = restore_video(
-            plan, lambda: SteadyRestorer(restorer, strength), label, options, clock.report
+        count, damage = restore_video(
+            plan, lambda: SteadyRestorer(restorer, strength, frames), label, options, clock.report
         )
     except KeyboardInterrupt:
         raise Interrupted(
@@ -57,7 +63,7 @@ def restore_one(
         ) from None
     track = plan.source.tracks[0]
     ms = round(1e3 * (time.perf_counter() - begun), 1)
-    return f"{track.width}x{track.height}x{frames}", ms, (*plan.notes, *damage)
+    return f"{track.width}x{track.height}x{count}", ms, (*plan.notes, *damage)
 
 
 class _Clock:

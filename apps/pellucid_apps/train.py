@@ -86,6 +86,9 @@ def student(
         ),
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
+    clips: Annotated[
+        int, typer.Option(min=0, help="Frames of a training clip, for video, such as 4; 0: photos.")
+    ] = 0,
     lr: Rate = None,
     share: Share = None,
     seed: Seed = 1,
@@ -116,7 +119,9 @@ def student(
         lr=lr or recipe.train.lr,
         steps=steps or recipe.train.steps,
     )
-    recipe = replace(recipe, train=config, mix=mix)
+    if clips == 1 or (clips and (from_teacher is not None or ingredient)):
+        raise typer.BadParameter("--clips needs at least 2 frames, and learns without a teacher")
+    recipe = replace(recipe, train=config, mix=mix, clip_frames=clips)
     course = Course(data, out, tuple(leave_out or ()), dev, dev_every)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":

@@ -7,7 +7,7 @@ from pathlib import Path
 from pellucid_student.weights import load_student
 
 from .gates import ParityError
-from .onnx_file import export_onnx
+from .onnx_file import Exported, export_frames, export_onnx
 
 QUALITY_GATE_FAILED = 3
 
@@ -22,11 +22,10 @@ def main() -> int:
         student, provenance = load_student(args.weights)
         for steps in args.steps:
             path = args.out / f"allinone-{provenance.preset}-{steps}step.onnx"
-            done = export_onnx(student, provenance, steps, path)
-            size = path.stat().st_size / 1e6
-            sys.stdout.write(
-                f"ONNX fp32  {size:.2f} MB  {done.parity_db:.0f} dB vs torch  {path}\n"
-            )
+            _tell(export_onnx(student, provenance, steps, path))
+        if provenance.clip_frames:
+            path = args.out / f"allinone-{provenance.preset}-frames.onnx"
+            _tell(export_frames(student, provenance, path))
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return QUALITY_GATE_FAILED
@@ -34,6 +33,11 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _tell(done: Exported) -> None:
+    size = done.path.stat().st_size / 1e6
+    print(f"ONNX fp32  {size:.2f} MB  {done.parity_db:.0f} dB vs torch  {done.path}")
 
 
 if __name__ == "__main__":

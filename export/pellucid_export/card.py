@@ -46,6 +46,16 @@ def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, ob
     }
 
 
+def frame_card(student: PlainUNet, provenance: Provenance) -> dict[str, object]:
+    """Of the file for frames of a stream: one call, two pictures in."""
+    told = card(student, provenance, steps=1)
+    return told | {
+        "id": f"allinone-{provenance.preset}-frames",
+        "purpose": "blind restoration of video, each frame from the last one's result",
+        "temporal": {"frames": 1, "state": "the last output, carried along the motion"},
+    }
+
+
 def macs_per_pixel(student: PlainUNet) -> float:
     """Multiply-accumulates of one call for one input pixel, convolutions only.
 

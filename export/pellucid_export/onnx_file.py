@@ -22,10 +22,10 @@ from onnx import numpy_helper
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
 
-from .card import KEY, card
+from .card import KEY, card, frame_card
 from .gates import FLOAT_FLOOR_DB, ParityError, agreement_db
 from .onnx_rewrites import rewrite_for_devices
-from .restoration import ImageRestoration, Restoration, unmeasured_scene
+from .restoration import FrameRestoration, ImageRestoration, Restoration, unmeasured_scene
 
 OPSET = 20
 EXAMPLE_SIZE = (50, 70)
@@ -50,23 +50,43 @@ def export_onnx(
     provenance: Provenance,
     steps: int,
     path: Path,
-    parity_floor_db: float = FLOAT_FLOOR_DB["fp32"],
+    floor_db: float = FLOAT_FLOOR_DB["fp32"],
 ) -> Exported:
     """Write the K-step restorer as ONNX, opset 20, float32, dynamic height and width.
 
     student: folded (`load_student` or `fold`). Raises ParityError, leaving no file, if any probe
-    agrees with torch by less than `parity_floor_db` (PSNR of the difference, peak 1).
+    agrees with torch by less than `floor_db` (PSNR of the difference, peak 1).
     """
-    restoration = Restoration(student, steps).eval()
-    told = card(student, provenance, steps)
+    return _write(Restoration(student, steps), card(student, provenance, steps), path, floor_db)
+
+
+def export_frames(
+    student: PlainUNet, provenance: Provenance, path: Path, floor_db: float = FLOAT_FLOOR_DB["fp32"]
+) -> Exported:
+    """The same for frames of a stream, one call each: `input` and `state`, see FrameRestoration.
+
+    Raises ValueError for a student that has not learnt from clips.
+    """
+    if not provenance.clip_frames:
+        raise ValueError(
+            f"this {provenance.preset} has learnt from photos only; train it further with "
+            "`pellucid train student --clips 4 --start WEIGHTS`"
+        )
+    return _write(FrameRestoration(student), frame_card(student, provenance), path, floor_db)
+
+
+def _write(
+    restoration: Restoration, told: dict[str, object], path: Path, floor_db: float
+) -> Exported:
+    restoration = restoration.eval()
     model = to_onnx(restoration, told)
     rewrite_for_devices(model)
     data = model.SerializeToString()
     parity = _parity_db(data, restoration)
-    if parity < parity_floor_db:
+    if parity < floor_db:
         raise ParityError(
             f"{path.name}: ONNX Runtime agrees with torch to {parity:.1f} dB, "
-            f"expected at least {parity_floor_db:.0f} dB; nothing was written"
+            f"expected at least {floor_db:.0f} dB; nothing was written"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -90,35 +110,34 @@ def to_onnx(
     """
     height, width = size or EXAMPLE_SIZE
     module: torch.nn.Module = restoration
-    example = torch.rand(1, 3, height, width)
+    examples = {name: torch.rand(1, 3, height, width) for name in restoration.pictures}
     axes = (2, 3)
     if image_io:
         module, axes = ImageRestoration(restoration).eval(), (1, 2)
-        example = (example * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    model = _trace(module, example, None if size else axes)
+        levels = (examples["input"] * 255.0).to(torch.uint8)
+        examples = {"input": levels.permute(0, 2, 3, 1).contiguous()}
+    model = _trace(module, examples, None if size else axes)
     _finish(model, told, None if size else axes)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def _trace(
-    module: torch.nn.Module, example: torch.Tensor, free_axes: tuple[int, int] | None
+    module: torch.nn.Module, examples: dict[str, torch.Tensor], free_axes: tuple[int, int] | None
 ) -> onnx.ModelProto:
     dynamic = None
     if free_axes is not None:
-        dynamic = {
-            "input": dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC),
-            "scene": {},
-        }
+        free = dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC)
+        dynamic = {**dict.fromkeys(examples, free), "scene": {}}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports absent torchvision
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch.export, not ours to mend
         program = torch.onnx.export(
             module,
-            (example, unmeasured_scene()),
+            (*examples.values(), unmeasured_scene()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["input", "scene"],
+            input_names=[*examples, "scene"],
             output_names=["output"],
             dynamic_shapes=dynamic,
             external_data=False,
@@ -135,7 +154,8 @@ def _finish(
     """Name the free dimensions, give `scene` its default, embed the card."""
     default = unmeasured_scene().numpy()
     model.graph.initializer.append(numpy_helper.from_array(default, "scene"))
-    for value in (model.graph.input[0], model.graph.output[0]):
+    pictures = [value for value in model.graph.input if value.name != "scene"]
+    for value in (*pictures, model.graph.output[0]):
         dims = value.type.tensor_type.shape.dim
         for axis, name in zip(free_axes or (), ("height", "width"), strict=False):
             dims[axis].dim_param = name
@@ -193,12 +213,16 @@ def _parity_db(data: bytes, restoration: Restoration) -> float:
     generator = torch.Generator().manual_seed(0)
     worst = np.inf
     for height, width in PROBE_SIZES:
-        image = torch.rand(1, 3, height, width, generator=generator)
+        images = {
+            name: torch.rand(1, 3, height, width, generator=generator)
+            for name in restoration.pictures
+        }
         given = torch.rand(1, unmeasured_scene().shape[1], generator=generator)
         for scene in (unmeasured_scene(), given):
             with torch.no_grad():
-                expected = restoration(image, scene).numpy()
-            feeds = {"input": image.numpy(), "scene": scene.numpy()}
+                expected = restoration(*images.values(), scene).numpy()
+            feeds = {name: image.numpy() for name, image in images.items()}
+            feeds["scene"] = scene.numpy()
             got = np.asarray(session.run(["output"], feeds)[0])
             worst = min(worst, agreement_db(got, expected))
     return float(worst)

@@ -21,9 +21,12 @@ class Restoration(nn.Module):
     scene:  (1, SCENE_SIZE) scene code of the whole picture; UNMEASURED entries are measured here.
     output: (1, 3, H, W) in [0, 1].
 
+    pictures: names of the picture inputs, before `scene`.
     half: the network's weights and activations are float16; the sampler's own sums, the scene's
     measure and both ports stay float32, where they cost nothing and their rounding would add up.
     """
+
+    pictures: tuple[str, ...] = ("input",)
 
     def __init__(self, student: PlainUNet, steps: int, half: bool = False) -> None:
         super().__init__()
@@ -66,6 +69,28 @@ class Restoration(nn.Module):
         """base is the toned picture or an estimate, float32 as the sampler's other sums."""
         estimate = self.student.estimate(base.to(self.dtype), degraded.to(self.dtype), code)
         return estimate.float().clamp(-1.0, 1.0)
+
+
+class FrameRestoration(Restoration):
+    """One frame of a stream by one call, from the last frame's result (pellucid_student.temporal).
+
+    state: (1, 3, H, W) in [0, 1], the last output carried along the motion (pellucid.motion). The
+    first frame of a shot has none: it is restored as a photo, in one step.
+    """
+
+    pictures = ("input", "state")
+
+    def __init__(self, student: PlainUNet, half: bool = False) -> None:
+        super().__init__(student, steps=2, half=half)  # the t of temporal.CARRIED_T, as call 1
+
+    def forward(self, input: Tensor, state: Tensor, scene: Tensor) -> Tensor:  # type: ignore[override]
+        height, width = input.shape[2], input.shape[3]
+        picture = _pad_to_multiple(input, self.multiple)
+        scene = torch.where(scene < 0.0, measure_scene(picture), scene)
+        code = self._code(self.student.scene_code(scene.to(self.dtype)), 1)
+        carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
+        restored = (self._estimate(carried, 2.0 * picture - 1.0, code) + 1.0) / 2.0
+        return restored[:, :, :height, :width]
 
 
 class ImageRestoration(nn.Module):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
+STATE = "state"
+
+
 def default_threads() -> int:
     """Half of the usable cores, at most 4, but both of two: a laptop stays usable."""
     try:
@@ -40,6 +43,7 @@ class Engine:
     """A restorer graph: float32 RGB in [0, 1], (1, 3, H, W) -> (1, 3, H, W).
 
     Any ONNX file with one such input and output works; those written by pellucid carry a card.
+    A file for frames has a second picture input, `state`: the last result, carried along.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -59,15 +63,24 @@ class Engine:
         self.card: ModelCard = read_card(
             dict(self._session.get_modelmeta().custom_metadata_map), path.stem
         )
-        self._input, self._output = _picture_ports(self._session, path)
+        self._input, self._output, self.takes_state = _picture_ports(self._session, path)
         optional = [port.name for port in self._session.get_overridable_initializers()]
         self.takes_scene = self.card.scene_size > 0 and "scene" in optional
 
     def run(
-        self, image: NDArray[np.float32], scene: NDArray[np.float32] | None
+        self,
+        image: NDArray[np.float32],
+        scene: NDArray[np.float32] | None,
+        state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph."""
+        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph.
+
+        state: (1, 3, H, W), for files that take one and only for them.
+        """
+        check_state(self.card, self.takes_state, state is not None)
         feeds = {self._input: image}
+        if state is not None:
+            feeds[STATE] = state
         if scene is not None and self.takes_scene:
             feeds["scene"] = scene.reshape(1, -1)
         try:
@@ -85,9 +98,24 @@ class Engine:
         return np.asarray(restored, dtype=np.float32)
 
 
-def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple[str, str]:
-    """Names of the picture input and output; ModelError if there is not exactly one of each."""
+def check_state(card: ModelCard, wanted: bool, given: bool) -> None:
+    """ModelError where a file for frames gets no last result, or another one gets some."""
+    if wanted and not given:
+        raise ModelError(
+            f"{card.id} restores frames from the last one's result, not single photos; "
+            "use one of the files that end in step"
+        )
+    if given and not wanted:
+        raise ModelError(f"{card.id} restores each picture for itself; it takes no state")
+
+
+def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple[str, str, bool]:
+    """Names of the picture input and output, and whether there is a state; ModelError if there is
+    not exactly one of each."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
+    has_state = [port.name for port in inputs[1:]] == [STATE]
+    if has_state:
+        inputs = inputs[:1]
     told = ", ".join(f"{p.name} {p.type} {p.shape}" for p in inputs)
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
         raise ModelError(
@@ -95,7 +123,7 @@ def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple
         )
     if inputs[0].type != "tensor(float)" or inputs[0].shape[1] != 3:
         raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {told}")
-    return inputs[0].name, outputs[0].name
+    return inputs[0].name, outputs[0].name, has_state
 
 
 def _first_line(error: Exception) -> str:

@@ -14,15 +14,20 @@ ENGINES = ("auto", "onnxruntime", "openvino")
 
 
 class AnyEngine(Protocol):
-    """A loaded restorer graph. takes_scene: whether the graph has a `scene` port to feed."""
+    """A loaded restorer graph. takes_scene, takes_state: whether it has such a port to feed."""
 
     card: ModelCard
     takes_scene: bool
+    takes_state: bool
 
     def run(
-        self, image: NDArray[np.float32], scene: NDArray[np.float32] | None
+        self,
+        image: NDArray[np.float32],
+        scene: NDArray[np.float32] | None,
+        state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W) in [0, 1]; scene (scene_size,), None to measure it."""
+        """(1, 3, H, W) -> (1, 3, H, W) in [0, 1]; scene (scene_size,), None to measure it; state
+        (1, 3, H, W) for files that take one."""
 
 
 def open_engine(path: Path, threads: int | None = None, engine: str = "auto") -> AnyEngine:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import KEY, ModelCard, read_card
-from .engine import default_threads
+from .engine import STATE, check_state, default_threads
 from .errors import ModelError, PhotoError
 
 if TYPE_CHECKING:
@@ -52,20 +52,25 @@ class OpenVinoEngine:
         except Exception as error:  # OpenVINO raises plain RuntimeError
             raise ModelError(f"{path}: not a model OpenVINO can load ({_reason(error)})") from error
         self.card: ModelCard = read_card(metadata_of(self._model), path.stem)
-        _check_ports(self._model, path)
+        self.takes_state = _check_ports(self._model, path)
         self._no_scene = _open_scene_port(openvino, self._model, self.card.scene_size)
         self.takes_scene = self._no_scene is not None
         self._frames: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._request: Any = None
 
     def run(
-        self, image: NDArray[np.float32], scene: NDArray[np.float32] | None
+        self,
+        image: NDArray[np.float32],
+        scene: NDArray[np.float32] | None,
+        state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph."""
+        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph;
+        state (1, 3, H, W) for files that take one."""
+        check_state(self.card, self.takes_state, state is not None)
         try:
             if self._request is None:  # live video never needs this graph
                 self._request = self._compile(self._model)
-            restored = self._infer(self._request, image, scene)
+            restored = self._infer(self._request, image, scene, state)
         except Exception as error:
             raise self._failed(error, image.shape[3], image.shape[2]) from error
         if restored.shape != image.shape:
@@ -76,9 +81,12 @@ class OpenVinoEngine:
         return np.asarray(restored, dtype=np.float32)
 
     def run_frame(
-        self, frame: NDArray[np.uint8], scene: NDArray[np.float32] | None = None
+        self,
+        frame: NDArray[np.uint8],
+        scene: NDArray[np.float32] | None = None,
+        state: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB -> (H, W, 3); scene as in `run`.
+        """(H, W, 3) RGB -> (H, W, 3); scene as in `run`, state (H, W, 3) for files that take one.
 
         Types, layout, scaling, clipping and rounding are part of the graph. The first frame of a
         size compiles a graph for it. Raises PhotoError for anything else than such a frame.
@@ -86,13 +94,15 @@ class OpenVinoEngine:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
             raise PhotoError(f"expected an (H, W, 3) uint8 frame, got {frame.shape} {frame.dtype}")
         size = (frame.shape[0], frame.shape[1])
+        check_state(self.card, self.takes_state, state is not None)
+        last = None if state is None else state[None]
         try:
             if size not in self._frames:
                 self._frames[size] = self._compile(self._frame_model(*size))
                 if len(self._frames) > KEPT_FRAME_SIZES:
                     self._frames.popitem(last=False)
             self._frames.move_to_end(size)
-            restored = self._infer(self._frames[size], frame[None], scene)[0]
+            restored = self._infer(self._frames[size], frame[None], scene, last)[0]
         except Exception as error:
             raise self._failed(error, size[1], size[0]) from error
         if restored.shape != frame.shape:
@@ -107,9 +117,15 @@ class OpenVinoEngine:
         return compiled.create_infer_request()
 
     def _infer(
-        self, request: Any, picture: NDArray[Any], scene: NDArray[np.float32] | None
+        self,
+        request: Any,
+        picture: NDArray[Any],
+        scene: NDArray[np.float32] | None,
+        state: NDArray[Any] | None,
     ) -> NDArray[Any]:
         feeds: list[NDArray[Any]] = [np.ascontiguousarray(picture)]
+        if state is not None:
+            feeds.append(np.ascontiguousarray(state))
         if self._no_scene is not None:
             fed = self._no_scene if scene is None else scene.reshape(self._no_scene.shape)
             feeds.append(np.ascontiguousarray(fed, np.float32))
@@ -121,12 +137,13 @@ class OpenVinoEngine:
         """uint8 NHWC in and out at one size."""
         ov, ops = self._openvino, self._openvino.opset13
         model = self._model.clone()
-        model.reshape({0: [1, 3, height, width]})
+        pictures = 2 if self.takes_state else 1
+        model.reshape(dict.fromkeys(range(pictures), [1, 3, height, width]))
         restored = model.output(0).get_node().input_value(0)
         levels = ops.multiply(ops.clamp(restored, 0.0, 1.0), np.float32(255.0))
         levels = ops.round(levels, "half_to_even")
         model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
-        return with_byte_ports(ov, model)
+        return with_byte_ports(ov, model, pictures)
 
     def _failed(self, error: Exception, width: int, height: int) -> ModelError:
         return ModelError(
@@ -135,14 +152,17 @@ class OpenVinoEngine:
         )
 
 
-def with_byte_ports(openvino: Any, model: "openvino.Model") -> "openvino.Model":
-    """uint8 NHWC ports for a graph of planes: input scaled to [0, 1], output already in levels."""
+def with_byte_ports(openvino: Any, model: "openvino.Model", pictures: int = 1) -> "openvino.Model":
+    """uint8 NHWC ports for a graph of planes: input scaled to [0, 1], output already in levels.
+
+    pictures: how many of the first inputs are pictures."""
     steps = openvino.preprocess.PrePostProcessor(model)
     byte, pixels, planes = openvino.Type.u8, openvino.Layout("NHWC"), openvino.Layout("NCHW")
-    taken, given = steps.input(0), steps.output(0)
-    taken.tensor().set_element_type(byte).set_layout(pixels)
-    taken.model().set_layout(planes)
-    taken.preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    for taken in (steps.input(index) for index in range(pictures)):
+        taken.tensor().set_element_type(byte).set_layout(pixels)
+        taken.model().set_layout(planes)
+        taken.preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    given = steps.output(0)
     given.model().set_layout(planes)
     given.tensor().set_element_type(byte).set_layout(pixels)
     built: openvino.Model = steps.build()
@@ -184,12 +204,14 @@ def _open_scene_port(
     return None
 
 
-def _check_ports(model: "openvino.Model", path: Path) -> None:
-    """ModelError unless there is one float32 picture input and one output."""
+def _check_ports(model: "openvino.Model", path: Path) -> bool:
+    """Whether there is a state; ModelError unless there is one float32 picture input besides it and
+    one output."""
+    takes_state = len(model.inputs) == 2 and STATE in model.input(1).get_names()
     told = ", ".join(
         f"{p.get_element_type().get_type_name()} {p.get_partial_shape()}" for p in model.inputs
     )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    if len(model.inputs) != 1 + takes_state or len(model.outputs) != 1:
         raise ModelError(
             f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {told}"
         )
@@ -197,6 +219,7 @@ def _check_ports(model: "openvino.Model", path: Path) -> None:
     fits = len(shape) == 4 and (shape[1].is_dynamic or shape[1].get_length() == 3)
     if not fits or kind.get_type_name() != "f32":
         raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {told}")
+    return takes_state
 
 
 def _reason(error: Exception) -> str:

@@ -103,10 +103,13 @@ class Restorer:
         strength: float = 1.0,
         progress: Progress | None = None,
         scene: NDArray[np.float32] | None = None,
+        state: Array | None = None,
     ) -> None:
         """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
 
         scene: (SCENE_SIZE,), of a stream of frames (temporal.py); None measures it on the picture.
+        state: the last result as it would look now, like `pixels` (chain.py); for files that take
+        one and only for them.
         Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
         Raises PhotoError for arrays that are no picture.
         """
@@ -114,6 +117,11 @@ class Restorer:
         if strength == 0.0:
             return
         colour = _colour_view(pixels)  # (H, W, 3), or (H, W, 1) for grey
+        if state is not None and (state.shape != colour.shape or state.dtype != colour.dtype):
+            raise PhotoError(
+                f"expected a state like the picture, {colour.shape} {colour.dtype}, "
+                f"got {state.shape} {state.dtype}"
+            )
         if scene is None:
             scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
         height, width = colour.shape[:2]
@@ -134,7 +142,11 @@ class Restorer:
             strip[row.inside.start : bottom] = colour[row.start : row.reach_stop]
             for number, col in enumerate(cols):
                 window = strip[:bottom, col.reach_start : col.reach_stop]
-                restored = self._restore_window(window, scene, strength)
+                last = None
+                if state is not None:
+                    reach = slice(row.reach_start, row.reach_stop)
+                    last = _planes(state[reach, col.reach_start : col.reach_stop])
+                restored = self._restore_window(window, scene, strength, last)
                 if feather is not None:
                     feather.add(index, number, restored)
                 else:
@@ -152,17 +164,18 @@ class Restorer:
                 strip[: len(above)] = above
 
     def _restore_window(
-        self, window: Array, scene: NDArray[np.float32], strength: float
+        self,
+        window: Array,
+        scene: NDArray[np.float32],
+        strength: float,
+        state: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
-        """One window restored, (h, w, 3 or 1) in [0, 1]."""
-        height, width, channels = window.shape
-        image = np.empty((1, 3, height, width), np.float32)
-        white = np.float32(full_scale(window.dtype))
-        np.divide(window.transpose(2, 0, 1), white, out=image[0], casting="same_kind")
-        restored = self._engine.run(image, scene)[0]
+        """One window restored, (h, w, 3 or 1) in [0, 1]; state (1, 3, h, w)."""
+        image = _planes(window)
+        restored = self._engine.run(image, scene, state)[0]
         if strength != 1.0:
             restored = image[0] + np.float32(strength) * (restored - image[0])
-        if channels == 1:
+        if window.shape[2] == 1:
             restored = restored.mean(axis=0, keepdims=True)
         return np.asarray(restored.transpose(1, 2, 0))
 
@@ -174,7 +187,7 @@ def find_model(model: str | Path, steps: int) -> Path:
         if not given.is_file():
             raise ModelError(f"{given}: no such model file")
         return given
-    bundled = sorted(MODELS.glob("*.onnx"))
+    bundled = sorted(MODELS.glob("*step.onnx"))
     names = sorted({path.stem.split("-")[1] for path in bundled})
     path = MODELS / f"allinone-{model}-{steps}step.onnx"
     if path.is_file():
@@ -203,6 +216,14 @@ def _check_pixels(pixels: Array, strength: float) -> None:
         raise PhotoError(f"expected uint8, uint16 or float in [0, 1], got {pixels.dtype}")
     if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
         raise PhotoError("the picture holds NaN or infinite values")
+
+
+def _planes(window: Array) -> NDArray[np.float32]:
+    """(h, w, 3 or 1) of any type -> (1, 3, h, w) in [0, 1]."""
+    image = np.empty((1, 3, *window.shape[:2]), np.float32)
+    white = np.float32(full_scale(window.dtype))
+    np.divide(window.transpose(2, 0, 1), white, out=image[0], casting="same_kind")
+    return image
 
 
 def _colour_view(pixels: Array) -> Array:

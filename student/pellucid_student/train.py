@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pellucid_teacher.data.clips import Clips
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.training.checkpoint import averaged_weights
@@ -15,6 +16,7 @@ from pellucid_teacher.training.loop import Report, TrainConfig, train
 from .diagnosis import prepare_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
+from .temporal import temporal_loss
 from .weights import Provenance, begin_from, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
@@ -27,12 +29,14 @@ STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY)
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """preset: of PlainUNet. crop: side of a training crop, px. mix: shares of the tasks."""
+    """preset: of PlainUNet. crop: side of a training crop, px. mix: shares of the tasks.
+    clip_frames: frames of a training clip, for video; 0: photos."""
 
     preset: str = "tiny"
     crop: int = 96
     train: TrainConfig = STUDENT_TRAIN
     mix: TaskMix = field(default_factory=TaskMix)
+    clip_frames: int = 0
 
 
 def train_student(
@@ -54,6 +58,9 @@ def train_student(
     if not (folder / "state.pt").exists():
         prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.clip_frames:
+        clips = Clips(synthesis, recipe.clip_frames)
+        return train(model, temporal_loss, clips, recipe.train, folder, minutes)
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
 
 
@@ -63,11 +70,20 @@ def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Pa
     average, step = averaged_weights(folder)
     model.load_state_dict(average)
     config = recipe.train
+    drawn = f"clips of {recipe.clip_frames} frames" if recipe.clip_frames else "photos"
     made = (
-        f"ground truth only, one task a batch, batch {config.batch_size} of {recipe.crop} px, "
+        f"ground truth only, {drawn}, one task a batch, "
+        f"batch {config.batch_size} of {recipe.crop} px, "
         f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {recipe.mix}"
     )
-    told = Provenance(recipe.preset, made, step, datasets, date=date.today().isoformat())
+    told = Provenance(
+        recipe.preset,
+        made,
+        step,
+        datasets,
+        date=date.today().isoformat(),
+        clip_frames=recipe.clip_frames,
+    )
     path = folder / "student.safetensors"
     save_student(path, model, told)
     return path

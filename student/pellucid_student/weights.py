@@ -24,7 +24,8 @@ LARGEST_FILE = 16_000_000  # bytes; only teachers exceed it, whose targets need 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where weights come from. datasets: names with their licences. recipe: how they were made."""
+    """Where weights come from. datasets: names with their licences. recipe: how they were made.
+    clip_frames: length of the clips they have learnt to carry estimates over; 0: photos only."""
 
     preset: str
     recipe: str
@@ -33,6 +34,7 @@ class Provenance:
     license: str = "Apache-2.0"
     teacher: str | None = None
     date: str = ""
+    clip_frames: int = 0
 
 
 def save_student(path: Path, model: PlainUNet, provenance: Provenance) -> None:

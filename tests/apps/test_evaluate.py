@@ -221,3 +221,28 @@ def test_reports_that_cannot_be_written_are_refused_first(tmp_path: Path) -> Non
     for path in (tmp_path, tmp_path / "none" / "r.json"):
         with pytest.raises(PellucidError, match="cannot be written"):
             check_writable(path)
+
+
+def test_a_clip_is_measured_frame_by_frame(
+    tmp_path: Path, model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    still = rng.integers(60, 180, (40, 48, 3)).astype(np.uint8)
+    for part in ("input", "target"):
+        (tmp_path / "clip" / part).mkdir(parents=True)
+    for k, light in enumerate((0, 10, 0)):
+        Photo(still + np.uint8(light), {}).save(tmp_path / "clip" / "input" / f"{k}.png")
+        Photo(still, {}).save(tmp_path / "clip" / "target" / f"{k}.png")
+    command = ["eval", "--clip", "--data", str(tmp_path / "clip"), "-m", str(model_file)]
+    done = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "told.json")])
+    assert done.exit_code == 0, done.output
+    clean, given, restored = json.loads((tmp_path / "told.json").read_text())
+    assert clean["flicker"] == pytest.approx(0.0, abs=0.5) and clean["trembling"] == 0.0
+    assert given["flicker"] == pytest.approx(10.0, abs=0.5)
+    assert given["trembling"] == pytest.approx(np.std([0, 10, 0]))
+    middle = 20 * np.log10(255 / 10)
+    assert given["psnr"] == pytest.approx((100 + middle + 100) / 3, abs=1e-6)
+    assert restored["how"] == "1 step" and "luma dB" in done.output
+    (tmp_path / "clip" / "input" / "2.png").unlink()
+    done = CliRunner().invoke(app, command)
+    assert "without partner" in str(done.exception)

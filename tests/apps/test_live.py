@@ -144,7 +144,7 @@ def test_a_reduced_pass_runs_the_network_small(model_file: Path) -> None:
     restorer = NetworkRestorer(open_pass)
     pixels = np.random.default_rng(0).integers(0, 256, (90, 128, 3), dtype=np.uint8)
     for shrink in (1, 2, 4):
-        out = restorer(pixels, measure_scene(pixels), Rung("any", 1, shrink, 1.0)).pixels
+        out = restorer(pixels, measure_scene(pixels), Rung("any", 1, shrink, 1.0), anew=True).pixels
         np.testing.assert_array_equal(out, pixels)
     assert sizes == [(90, 128, 3), (45, 64, 3), (22, 32, 3)]
 

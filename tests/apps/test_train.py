@@ -61,6 +61,16 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     assert "dev" not in pellucid(*arguments)
 
 
+def test_student_learns_from_clips(data: Path) -> None:
+    arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
+    arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
+    pellucid(*arguments, "--clips", 3)
+    _, provenance = load_student(data / "run" / "student.safetensors")
+    assert provenance.clip_frames == 3 and "clips of 3 frames" in provenance.recipe
+    refused = CliRunner().invoke(app, [*[str(a) for a in arguments], "--clips", "1"])
+    assert refused.exit_code == 2 and "at least 2 frames" in refused.output
+
+
 @pytest.mark.parametrize("recipe", ["own", "published"])
 def test_teacher_is_trained_kept_and_runs(data: Path, recipe: str) -> None:
     arguments = ["train", "teacher", "--data", data / "train", "-o", data / "run"]

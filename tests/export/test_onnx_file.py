@@ -14,10 +14,11 @@ from pellucid.scene import SCENE_SIZE, measure_scene
 from pellucid_export import onnx_file
 from pellucid_export.card import KEY, card, macs_per_pixel
 from pellucid_export.gates import ParityError, agreement_db
-from pellucid_export.onnx_file import export_onnx, to_onnx
+from pellucid_export.onnx_file import export_frames, export_onnx, to_onnx
 from pellucid_export.restoration import Restoration, unmeasured_scene
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.temporal import frame_call
 from pellucid_student.weights import Provenance
 from pellucid_teacher.processes import diffuir
 
@@ -125,6 +126,21 @@ def test_parity_under_the_floor_writes_nothing(
     with pytest.raises(ParityError, match=r"43\.2 dB, expected at least 100 dB"):
         export_onnx(student, Provenance("pico", "test", 0), 1, tmp_path / "out" / "x.onnx")
     assert list(tmp_path.rglob("*.*")) == []
+
+
+def test_frames_start_from_a_carried_estimate(student: PlainUNet, tmp_path: Path) -> None:
+    learnt = Provenance("pico", "test", 0, clip_frames=4)
+    with pytest.raises(ValueError, match="photos only; train it further with"):
+        export_frames(student, Provenance("pico", "test", 0), tmp_path / "x.onnx")
+    done = export_frames(student, learnt, tmp_path / "x.onnx")
+    assert done.parity_db >= 100 and done.card["id"] == "allinone-pico-frames"
+    loaded = session(done.path)
+    assert [port.name for port in loaded.get_inputs()] == ["input", "state"]
+    frame, last = torch.rand(2, 1, 3, 32, 48, generator=torch.Generator().manual_seed(2))
+    expected = frame - (frame_call(student, 2 * frame - 1, 2 * last - 1) / 2)
+    feeds = {"input": frame.numpy(), "state": last.numpy()}
+    got = np.asarray(loaded.run(["output"], feeds)[0])
+    assert np.abs(got - expected.clamp(0, 1).numpy()).max() < 1e-4
 
 
 def test_agreement_in_closed_form() -> None:

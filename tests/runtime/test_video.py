@@ -21,7 +21,7 @@ TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)  # by 90 degrees
 
 
 class Untouched:
-    def observe(self, pixels: Any, time_s: float) -> None: ...
+    def observe(self, pixels: Any, time_s: float, ahead_s: float) -> None: ...
     def restore(self, pixels: Any, time_s: float) -> None: ...
 
 
@@ -32,7 +32,7 @@ class Recording(Untouched):
         self.seen: list[tuple[Any, ...]] = []
         self.stop_at = 10**9
 
-    def observe(self, pixels: Any, time_s: float) -> None:
+    def observe(self, pixels: Any, time_s: float, ahead_s: float) -> None:
         self.observed.append(time_s)
 
     def restore(self, pixels: Any, time_s: float) -> None:

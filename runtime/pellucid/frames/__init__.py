@@ -8,7 +8,7 @@ from .budget import BudgetController, Rung, ladder
 from .frame import Frame, FrameError, Sink, Source, SystemClock
 from .live import Controls, LiveLoop, Settings
 from .mailbox import Mailbox, NewestFrames
-from .network import FrameRestorer, NetworkRestorer, Restored, open_pass
+from .network import FrameRestorer, NetworkRestorer, Restored, open_frames, open_pass
 
 __all__ = [
     "BudgetController",
@@ -27,5 +27,6 @@ __all__ = [
     "Source",
     "SystemClock",
     "ladder",
+    "open_frames",
     "open_pass",
 ]

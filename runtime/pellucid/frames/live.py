@@ -96,6 +96,7 @@ class LiveLoop:
         self._smoother = SceneSmoother()
         self._size: tuple[int, int] | None = None
         self._warned = False
+        self._passed_by = False  # whether the last frame was not restored
         self.sinks = list(sinks)
         self.controls = controls or Controls()
         self.controller: BudgetController | None = None
@@ -132,12 +133,14 @@ class LiveLoop:
         scene = self._smoother.update(pixels, frame.time_s)
         restore = not self.controls.bypass and self.controls.strength > 0.0
         if restore:
-            restored, network_s = self._restorer(pixels, scene, controller.rung)
+            anew = self._smoother.started_anew or self._passed_by
+            restored, network_s = self._restorer(pixels, scene, controller.rung, anew)
             if self.controls.strength < 1.0:
                 share = self.controls.strength
                 blend = cv2.addWeighted(restored, share, pixels, 1.0 - share, 0.0)
                 restored = np.asarray(blend, np.uint8)
             pixels = restored
+        self._passed_by = not restore
         self._show(frame, pixels)
         ended = self._clock.now()
         self._count(frame, started, ended)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import ModelCard
+from ..chain import find_frames
 from ..engine import Engine
 from ..errors import ModelError
+from ..motion import MotionEstimator, carry
 from ..restorer import MODELS, find_model
 from .budget import Rung
 from .frame import Pixels
@@ -19,6 +21,8 @@ from .guided import Carrier, reduce
 Scene = NDArray[np.float32]
 Pass = Callable[[Pixels, Scene], Pixels]
 OpenPass = Callable[[str, int], Pass]
+FramePass = Callable[[Pixels, Scene, Pixels], Pixels]  # the last: state
+OpenFrames = Callable[[str], FramePass | None]
 
 
 class Restored(NamedTuple):
@@ -29,38 +33,59 @@ class Restored(NamedTuple):
 
 
 class FrameRestorer(Protocol):
-    """Restores one frame on a rung; the frame is not written to."""
+    """Restores one frame on a rung; the frame is not written to. anew: a shot begins, or frames
+    were left out before it."""
 
-    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung) -> Restored: ...
+    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored: ...
 
 
 class NetworkRestorer:
     """Runs a network, at full size or small with guided upsampling.
 
     open_pass(model, steps): called once for each model and number of steps that is met.
+    open_frames(model): the pass that goes on from the last result, None if a model has none; where
+    there is one, a single pass a frame is a chain (chain.py).
     """
 
-    def __init__(self, open_pass: OpenPass) -> None:
-        self._open_pass = open_pass
+    def __init__(self, open_pass: OpenPass, open_frames: OpenFrames = lambda model: None) -> None:
+        self._open_pass, self._open_frames = open_pass, open_frames
         self._passes: dict[tuple[str, int], Pass] = {}
+        self._frame_passes: dict[str, FramePass | None] = {}
         self._carry_over = Carrier()
+        self._motion = MotionEstimator()
+        self._last: Pixels | None = None  # result, of the network's size
 
     def prepare(self, model: str, steps: int) -> Pass:
         """Open a model ahead of its first frame. ModelError if there is no such model."""
         key = (model, steps)
         if key not in self._passes:
             self._passes[key] = self._open_pass(*key)
+        if model not in self._frame_passes:
+            self._frame_passes[model] = self._open_frames(model)
         return self._passes[key]
 
-    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung) -> Restored:
+    def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored:
         run = self.prepare(rung.model, rung.steps)
+        go_on = self._frame_passes[rung.model] if rung.steps == 1 else None
         small = reduce(pixels, rung.shrink)
+        state = None if go_on is None else self._carried(small, anew)
         started = time.perf_counter()
-        restored = run(small, scene)
+        if go_on is None or state is None:
+            restored = run(small, scene)
+        else:
+            restored = go_on(small, scene, state)
         network_s = time.perf_counter() - started
+        self._last = None if go_on is None else restored
         if rung.shrink > 1:
             restored = self._carry_over(pixels, small, restored, rung.shrink)
         return Restored(restored, network_s)
+
+    def _carried(self, small: Pixels, anew: bool) -> Pixels | None:
+        """The last result as it would look now; None where a chain begins."""
+        flow = self._motion.follow(small)
+        if anew or flow is None or self._last is None:
+            return None
+        return np.asarray(carry(self._last, flow), np.uint8)
 
 
 def open_pass(
@@ -81,12 +106,28 @@ def open_pass(
     return _onnx_pass(Engine(path, threads))
 
 
+def open_frames(
+    model: str, threads: int | None = None, engine: str = "onnxruntime"
+) -> FramePass | None:
+    """The pass that goes on from the last result; None if the model has no file for frames."""
+    path = find_frames(model)
+    if path is None:
+        return None
+    if engine == "openvino":
+        from ..openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads).run_frame
+    found = Engine(path, threads)
+
+    def run(pixels: Pixels, scene: Scene, state: Pixels) -> Pixels:
+        return _to_frame(found.run(_to_planes(pixels), scene, _to_planes(state))[0])
+
+    return run
+
+
 def _onnx_pass(engine: Engine) -> Pass:
     def run(pixels: Pixels, scene: Scene) -> Pixels:
-        # One walk over the frame: to float, to planes, to [0, 1].
-        planes = cv2.dnn.blobFromImage(pixels, 1.0 / 255.0)  # (1, 3, H, W)
-        restored = engine.run(np.asarray(planes, np.float32), scene)[0]
-        return _to_frame(restored)
+        return _to_frame(engine.run(_to_planes(pixels), scene)[0])
 
     return run
 
@@ -106,6 +147,11 @@ def rank_models(wanted: str) -> tuple[tuple[str, float], ...]:
 
 def _cost(card: ModelCard) -> float:
     return card.macs_per_pixel or float(card.params)
+
+
+def _to_planes(pixels: Pixels) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 to (1, 3, H, W) in [0, 1], in one walk over the frame."""
+    return np.asarray(cv2.dnn.blobFromImage(pixels, 1.0 / 255.0), np.float32)
 
 
 def _to_frame(planes: NDArray[np.float32]) -> Pixels:

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..motion import carry
+
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
@@ -25,7 +27,7 @@ def motion(before: Pixels, after: Pixels) -> tuple[NDArray[np.float32], NDArray[
     one, other = (cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (before, after))
     back = np.asarray(finder.calc(other, one, np.zeros((*one.shape, 2), np.float32)), np.float32)
     forth = np.asarray(finder.calc(one, other, np.zeros((*one.shape, 2), np.float32)), np.float32)
-    returned = warp(forth, back)
+    returned = carry(forth, back)
     mismatch = np.sum((back + returned) ** 2, axis=2)
     allowed = 0.01 * (np.sum(back**2, axis=2) + np.sum(returned**2, axis=2)) + 0.5
     height, width = one.shape
@@ -33,20 +35,6 @@ def motion(before: Pixels, after: Pixels) -> tuple[NDArray[np.float32], NDArray[
     from_x, from_y = x + back[..., 0], y + back[..., 1]
     inside = (from_x >= 0) & (from_x <= width - 1) & (from_y >= 0) & (from_y <= height - 1)
     return back, np.asarray((mismatch < allowed) & inside)
-
-
-def warp(picture: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`picture` (H, W, C) fetched from where `flow` (H, W, 2) points, bilinear."""
-    height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    moved = cv2.remap(
-        picture,
-        x + flow[..., 0],
-        y + flow[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(moved, np.float32)
 
 
 def flicker(frames: Sequence[Pixels], clean: Sequence[Pixels]) -> float:
@@ -64,7 +52,7 @@ def flicker(frames: Sequence[Pixels], clean: Sequence[Pixels]) -> float:
         if frames[k].shape != clean[k].shape or frames[k].shape != frames[k - 1].shape:
             raise ValueError(f"frame {k}: {frames[k].shape}, clean {clean[k].shape}")
         flow, seen = motion(clean[k - 1], clean[k])
-        moved = warp(frames[k - 1].astype(np.float32), flow)
+        moved = carry(frames[k - 1].astype(np.float32), flow)
         error = np.abs(frames[k].astype(np.float32) - moved).mean(axis=2)
         if seen.any():
             errors.append(float(error[seen].mean()))

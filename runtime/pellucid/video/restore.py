@@ -8,8 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 from numpy.typing import NDArray
 
+from ..chain import Chain
 from ..restorer import Restorer
 from ..temporal import SceneSmoother
 from .assemble import Part, assemble, unstorable
@@ -20,6 +22,7 @@ from .segments import Segment, Store, writing
 from .source import Source, Track, VideoError, fingerprint, probe
 
 WARM_UP_S = 5.0  # of frames looked at before a later start, for what is smoothed over time
+CHAIN_WARM_UP_S = 0.5  # of frames restored before it, for the chain: a mistake fades in a few
 
 Progress = Callable[[int, int], None]  # frames done, frames in all (0: unknown)
 
@@ -27,26 +30,42 @@ Progress = Callable[[int, int], None]  # frames done, frames in all (0: unknown)
 class FrameRestorer(Protocol):
     """Restores the frames of one track in order. pixels: (H, W, 3) RGB, uint8 or uint16."""
 
-    def observe(self, pixels: NDArray[Any], time_s: float) -> None:
-        """A frame that is not restored, but precedes one that is."""
+    def observe(self, pixels: NDArray[Any], time_s: float, ahead_s: float) -> None:
+        """A frame that is not shown, but precedes by `ahead_s` one that is; may be written to."""
 
     def restore(self, pixels: NDArray[Any], time_s: float) -> None:
         """Restore in place."""
 
 
 class SteadyRestorer:
-    """A Restorer whose scene code is smoothed over time, so that light does not flicker."""
+    """A Restorer whose scene code is smoothed over time, so that light does not flicker.
 
-    def __init__(self, restorer: Restorer, strength: float = 1.0) -> None:
+    frames: a Restorer of a file for frames; each frame then starts from the last one's result.
+    """
+
+    def __init__(
+        self, restorer: Restorer, strength: float = 1.0, frames: Restorer | None = None
+    ) -> None:
         self._restorer, self._strength = restorer, strength
         self._smoother = SceneSmoother()
+        self._chain = None if frames is None else Chain(restorer, frames)
 
-    def observe(self, pixels: NDArray[Any], time_s: float) -> None:
-        self._smoother.update(pixels, time_s)
+    def observe(self, pixels: NDArray[Any], time_s: float, ahead_s: float) -> None:
+        if self._chain is not None and ahead_s <= CHAIN_WARM_UP_S:
+            self.restore(pixels, time_s)
+        else:
+            self._smoother.update(pixels, time_s)
 
     def restore(self, pixels: NDArray[Any], time_s: float) -> None:
         scene = self._smoother.update(pixels, time_s)
-        self._restorer.restore_pixels(pixels, self._strength, scene=scene)
+        if self._chain is None or self._strength == 0.0:
+            self._restorer.restore_pixels(pixels, self._strength, scene=scene)
+            return
+        degraded = pixels.copy() if self._strength < 1.0 else pixels
+        self._chain.restore(pixels, scene, self._smoother.started_anew)
+        if self._strength < 1.0:  # the chain itself goes on at full strength
+            share = self._strength
+            pixels[...] = cv2.addWeighted(pixels, share, degraded, 1.0 - share, 0.0)
 
 
 @dataclass(frozen=True)
@@ -162,8 +181,7 @@ def _restore_track(
     end = None if options.end_s is None else zero + Fraction(options.end_s)
     resume = None if last is None else last * base
     from_s = resume if resume is not None else start if options.start_s else None
-    warm_up = None if from_s is None else from_s - Fraction(WARM_UP_S)
-    seek = None if warm_up is None else int(warm_up / base)
+    seek = None if from_s is None else int((from_s - Fraction(WARM_UP_S)) / base)
     if seek is not None and seek * base <= track.first_s:
         seek = None
     damage = Damage()
@@ -176,8 +194,9 @@ def _restore_track(
             if end is not None and time >= end:
                 break
             if time < start or (last is not None and pts <= last):
-                if warm_up is not None and time >= warm_up:
-                    restorer.observe(converter.to_array(frame)[1], float(time))
+                if from_s is not None and time >= from_s - Fraction(WARM_UP_S):
+                    ahead_s = float(from_s - time)
+                    restorer.observe(converter.to_array(frame)[1], float(time), ahead_s)
                 continue
             if (frame.width, frame.height) != (track.width, track.height):
                 raise _size_change(source.path, track, frame, time - zero)
