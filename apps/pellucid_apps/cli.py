@@ -25,6 +25,7 @@ from . import (
     live,
     profile,
     prune,
+    qat,
     ready,
     restore,
     restore_video,
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.add_typer(train.app, name="train")
 app.command("prune")(prune.prune)
+app.command("qat")(qat.qat)
 app.command("export")(export.export)
 app.command("live")(live.live)
 app.command("ready")(ready.command)

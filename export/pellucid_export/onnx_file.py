@@ -57,7 +57,7 @@ def export_onnx(
     student: folded (`load_student` or `fold`). Raises ParityError, leaving no file, if any probe
     agrees with torch by less than `floor_db` (PSNR of the difference, peak 1).
     """
-    return _write(Restoration(student, steps), card(student, provenance, steps), path, floor_db)
+    return write_onnx(Restoration(student, steps), card(student, provenance, steps), path, floor_db)
 
 
 def export_frames(
@@ -72,12 +72,13 @@ def export_frames(
             f"this {provenance.preset} has learnt from photos only; train it further with "
             "`pellucid train student --clips 4 --start WEIGHTS`"
         )
-    return _write(FrameRestoration(student), frame_card(student, provenance), path, floor_db)
+    return write_onnx(FrameRestoration(student), frame_card(student, provenance), path, floor_db)
 
 
-def _write(
+def write_onnx(
     restoration: Restoration, told: dict[str, object], path: Path, floor_db: float
 ) -> Exported:
+    """Trace, compare with torch, then write `path` whole. told: the card. Raises ParityError."""
     restoration = restoration.eval()
     model = to_onnx(restoration, told)
     rewrite_for_devices(model)

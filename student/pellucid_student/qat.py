@@ -20,6 +20,22 @@ from .plain_unet import PlainUNet
 RANGE_DECAY = 0.99
 
 
+# torch 2.13 has no shape rule for its own fake_quantize, without which graphs of free height and
+# width cannot be traced: both results have the input's shape.
+@torch.library.impl("aten::fake_quantize_per_tensor_affine_cachemask", "Meta")
+def _shape_of_tensor(
+    x: Tensor, scale: float, zero: int, low: int, high: int
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(x, dtype=torch.bool)
+
+
+@torch.library.impl("aten::fake_quantize_per_channel_affine_cachemask", "Meta")
+def _shape_of_channels(
+    x: Tensor, scale: Tensor, zero: Tensor, axis: int, low: int, high: int
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(x, dtype=torch.bool)
+
+
 class QuantConv(nn.Module):
     """A convolution of the student with 8-bit input and weights; bias and sum stay in float.
 
@@ -100,6 +116,17 @@ def freeze(model: PlainUNet) -> PlainUNet:
     for layer in layers(deployed).values():
         layer.observing, layer.frozen = False, layer.scales()
     return deployed
+
+
+def in_floats(model: PlainUNet) -> PlainUNet:
+    """The student that `model` has become, folded, without any rounding."""
+    student = PlainUNet(model.config)
+    for module in student.modules():
+        if isinstance(module, RepConv):
+            module.fold_()
+    own = student.state_dict()
+    student.load_state_dict({name: v for name, v in model.state_dict().items() if name in own})
+    return student.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)

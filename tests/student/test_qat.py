@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pellucid_student.layers import RepConv
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
-from pellucid_student.qat import QuantConv, freeze, guard, layers, quantised
+from pellucid_student.qat import QuantConv, freeze, guard, in_floats, layers, quantised
 
 SMALL = PlainUNetConfig((16, 16), (1, 1), (1,), code_width=8)
 
@@ -101,3 +101,14 @@ def test_frozen_model_exports_as_qdq_and_agrees(tmp_path: Path) -> None:
     assert np.abs(session.run(None, feeds)[0] - expected).max() < 0.02
     kinds = [node.op_type for node in onnx.load(path).graph.node]
     assert kinds.count("QuantizeLinear") >= len(layers(model))
+
+
+def test_the_student_behind_it_computes_what_all_layers_in_float_do() -> None:
+    model = calibrated()
+    for layer in layers(model).values():
+        layer.enabled = False
+    image = 2 * torch.rand(1, 3, 16, 16) - 1
+    time = torch.tensor([999.0])
+    with torch.no_grad():
+        expected = model.eval()(image, image, time)
+        assert torch.allclose(in_floats(model)(image, image, time), expected, atol=1e-6)
