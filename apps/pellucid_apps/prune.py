@@ -88,5 +88,7 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
         lambda corpus: distill.train_distilled(student, plan, corpus, out, minutes, mentor),
         lambda report, picture: restore_whole(report.ema, picture, 1, multiple),
     ):
-        path = distill.keep_distilled(student, told.preset, plan, out, told.datasets, mentor)
+        path = distill.keep_distilled(
+            student, told.preset, plan, out, told.datasets, mentor, out / "pruned.safetensors"
+        )
         print(f"wrote {path}")

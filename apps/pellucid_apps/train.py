@@ -132,7 +132,7 @@ def student(
         _distil(course, asked, config, restore, dataset or [])
         return
     run_course(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
-    print(f"wrote {keep_student(recipe, out, dataset or [])}")
+    print(f"wrote {keep_student(recipe, out, dataset or [], start)}")
 
 
 @app.command()
@@ -236,7 +236,9 @@ def _distil(
         return distill.train_distilled(student, plan, corpus, course.out, asked.minutes, mentor)
 
     if run_course(course, begin, restore):
-        path = distill.keep_distilled(student, asked.preset, plan, course.out, datasets, mentor)
+        path = distill.keep_distilled(
+            student, asked.preset, plan, course.out, datasets, mentor, asked.start
+        )
         print(f"wrote {path}")
 
 

@@ -30,7 +30,7 @@ from .mentor import Mentor
 from .objective import ENOUGH
 from .plain_unet import PlainUNet
 from .rollout import all_calls, draw_grid, last_call
-from .weights import Provenance, save_student
+from .weights import Provenance, continued, save_student
 
 STUDENT = "student."  # of the parameter names of a Learner
 MIXED_IN = 0.3  # share of other sampler lengths in an unrolled stage, lest they are forgotten
@@ -232,8 +232,12 @@ def keep_distilled(
     folder: Path,
     datasets: list[str],
     mentor: Mentor | None,
+    start: Path | None = None,
 ) -> Path:
-    """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors."""
+    """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors.
+
+    start: the weights that the run began from; their provenance comes first.
+    """
     kept, step = kept_student(student, folder)
     config, recipe = course.train, course.recipe
     used = [name for name in INGREDIENTS if getattr(recipe, name)]
@@ -245,5 +249,5 @@ def keep_distilled(
     teacher = None if mentor is None else f"{mentor.name}, {mentor.steps} steps"
     told = Provenance(preset, made, step, datasets, teacher=teacher, date=date.today().isoformat())
     path = folder / "student.safetensors"
-    save_student(path, kept, told)
+    save_student(path, kept, continued(told, start))
     return path

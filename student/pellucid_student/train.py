@@ -17,7 +17,7 @@ from .diagnosis import prepare_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
 from .temporal import temporal_loss
-from .weights import Provenance, begin_from, save_student
+from .weights import Provenance, begin_from, continued, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind.
@@ -64,8 +64,13 @@ def train_student(
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
 
 
-def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Path:
-    """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors."""
+def keep_student(
+    recipe: StudentRecipe, folder: Path, datasets: list[str], start: Path | None = None
+) -> Path:
+    """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors.
+
+    start: the weights that the run began from; their provenance comes first.
+    """
     model = PlainUNet(PRESETS[recipe.preset])
     average, step = averaged_weights(folder)
     model.load_state_dict(average)
@@ -85,5 +90,5 @@ def keep_student(recipe: StudentRecipe, folder: Path, datasets: list[str]) -> Pa
         clip_frames=recipe.clip_frames,
     )
     path = folder / "student.safetensors"
-    save_student(path, model, told)
+    save_student(path, model, continued(told, start))
     return path

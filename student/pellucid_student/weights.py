@@ -6,7 +6,7 @@ therefore reloads with nothing beside it, and nothing in it is code.
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -79,6 +79,20 @@ def begin_from(model: PlainUNet, path: Path) -> None:
         grow_from(kept, model)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def continued(told: Provenance, start: Path | None) -> Provenance:
+    """Provenance of a run that began from the weights in `start`: theirs, and then its own."""
+    if start is None:
+        return told
+    _, old = load_student(start)
+    before = old.recipe if old.preset == told.preset else f"{old.preset}: {old.recipe}"
+    return replace(
+        told,
+        recipe=f"{before}; then {told.steps:,} steps: {told.recipe}",
+        steps=old.steps + told.steps,
+        datasets=list(dict.fromkeys([*old.datasets, *told.datasets])),
+    )
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -55,6 +55,9 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     # A new run begins where these weights end: its first restoration is theirs.
     again = [*arguments[:5], data / "next", *arguments[6:], "--start", kept_file]
     pellucid(*[str(a) for a in again])
+    _, longer = load_student(data / "next" / "student.safetensors")
+    assert longer.steps == 4 and longer.recipe.startswith(f"{provenance.recipe}; then 2 steps: ")
+    assert longer.datasets == ["noise (own)"]
     first, _ = averaged_weights(data / "next")
     assert torch.allclose(first["stem.weight"], student.state_dict()["stem.weight"], atol=1e-2)
     # Asked again, there is nothing left to train; the weights are written again.
