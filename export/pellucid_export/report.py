@@ -161,33 +161,42 @@ def as_markdown(report: Report) -> str:
 
 
 _STYLE = """
+:root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;
  color:#222;background:#fafafa}
+.wide{overflow-x:auto}.verdict{min-width:16rem}
 h1{font-size:1.4rem;margin-bottom:.2rem}h2{font-size:1.05rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
 td,th{padding:.35rem .6rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
-td.n{text-align:right;white-space:nowrap}td.f{font-family:ui-monospace,monospace;font-size:.9em}
+.n{text-align:right;white-space:nowrap}td.f{font-family:ui-monospace,monospace;font-size:.9em}
 .refused td{color:#a11}.doubtful td:last-child{color:#a60}
 .bar{display:inline-block;height:.6em;background:#37a;border-radius:2px}.over{background:#c33}
 ul{color:#555;font-size:.92rem;padding-left:1.2rem}
 pre{background:#fff;border:1px solid #ddd;padding:.8rem;overflow-x:auto;font-size:.85rem}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}pre{background:#222}
+ td,th,pre{border-color:#444}ul{color:#aaa}.refused td{color:#f77}
+ .doubtful td:last-child{color:#fa5}.bar{background:#6ad}}
 """
+
+
+_MARKS = ("f", "", "", "n", "n", "n", "n", "verdict")  # of the columns of HEAD
 
 
 def as_html(report: Report, max_drop: float, snippets: Sequence[tuple[str, str]]) -> str:
     """One page, nothing fetched. snippets: (title, code)."""
-    head = "".join(f"<th>{escape(name)}" for name in HEAD)
+    head = "".join(f'<th class="{m}">{escape(n)}' for m, n in zip(_MARKS, HEAD, strict=True))
     facts = ", ".join(
         f"{name} {report.card[key]}"
         for name, key in (("parameters", "params"), ("steps", "steps"), ("licence", "license"))
     )
+    rows = "".join(map(_html_row, report.rows))
     code = "".join(f"<h2>{escape(t)}</h2><pre>{escape(c)}</pre>" for t, c in snippets)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>pellucid export: {escape(str(report.card['id']))}</title><style>{_STYLE}</style>"
         f"<h1>{escape(str(report.card['id']))}</h1><p>{escape(str(report.card['purpose']))}<br>"
-        f"{escape(facts)}</p><table><tr>{head}</tr>{''.join(map(_html_row, report.rows))}</table>"
+        f'{escape(facts)}</p><div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
         f"<ul>{''.join(f'<li>{escape(line)}' for line in report.foot())}</ul>"
         f"{_drops_table(report.rows, max_drop)}{code}</html>"
     )
@@ -196,9 +205,8 @@ def as_html(report: Report, max_drop: float, snippets: Sequence[tuple[str, str]]
 def _html_row(row: Row) -> str:
     kind = "refused" if row.refused else "" if row.recommended else "doubtful"
     shown = cells(row)
-    marks = ("f", "", "", "n", "n", "n", "n", "")
     body = "".join(
-        f'<td class="{mark}">{escape(text)}' for mark, text in zip(marks, shown, strict=True)
+        f'<td class="{mark}">{escape(text)}' for mark, text in zip(_MARKS, shown, strict=True)
     )
     return f'<tr class="{kind}">{body}</tr>'
 
@@ -220,7 +228,7 @@ def _drops_table(rows: Sequence[Row], max_drop: float) -> str:
             body += f'<td>{drop:+.3f} <span class="{mark}" style="width:{width}px"></span>'
         body += "</tr>"
     title = f"dB lost to integers, by task (limit {max_drop:g})"
-    return f"<h2>{title}</h2><table><tr>{head}</tr>{body}</table>"
+    return f'<h2>{title}</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def write_reports(
