@@ -76,7 +76,8 @@ class Report:
             f"peak 1; {IDENTICAL_DB:.0f} is identical); integer files are held to their drop.",
             f"worst drop: PSNR lost against the float32 network on {self.judged_on}.",
             f"ms here: one picture of 256x256, or of the file's own size; {self.threads} thread(s) "
-            f"of {_machine()}. Core ML and HTP files are checked, not timed: their devices differ.",
+            f"of {_machine()}, minutes apart from row to row; verdicts compare with fp32 timed in "
+            "turns. Core ML and HTP files are checked, not timed: their devices differ.",
             f"integer ranges: {self.calibration}.",
             *self._slow(),
             *self.notes,
