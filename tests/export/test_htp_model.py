@@ -175,15 +175,16 @@ def test_wrong_requests(tmp_path: Path) -> None:
 def test_sixteen_bits_leave_room_for_scenes_that_were_not_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A picture darker than the calibration's is cut off by their ranges, not by wider ones."""
-    model, dark = onnx.load(str(BUNDLED)), pictures()[0] * np.float32(0.3)
-    (expected,) = session(BUNDLED).run(None, {"input": dark})
+    """A picture brighter than the calibration's is cut off by their ranges, not by wider ones."""
+    model, bright = onnx.load(str(BUNDLED)), pictures()[0]
+    dark = [picture * np.float32(0.5) for picture in pictures()]
+    (expected,) = session(BUNDLED).run(None, {"input": bright})
     errors = {}
     for margin in (1.0, 4.0):
         monkeypatch.setitem(MARGIN, 16, margin)
-        files = htp_model(model, HEIGHT, WIDTH, pictures(), 16)
+        files = htp_model(model, HEIGHT, WIDTH, dark, 16)
         path = save(files, tmp_path / f"{margin}.onnx")
-        (got,) = session(path).run(None, feeds(path, dark))
+        (got,) = session(path).run(None, feeds(path, bright))
         errors[margin] = float(np.mean((got - expected) ** 2))
     assert errors[4.0] < 2e-4  # 37 dB
     assert errors[1.0] > 5 * errors[4.0]
