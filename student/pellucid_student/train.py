@@ -9,13 +9,17 @@ import torch
 
 from pellucid_teacher.data.clips import Clips
 from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.stream import Shard, batches
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
+from pellucid_teacher.processes import diffuir
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .diagnosis import prepare_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
+from .revive import revive
+from .rollout import SCHEDULE
 from .temporal import temporal_loss
 from .weights import Provenance, begin_from, continued, save_student
 
@@ -57,11 +61,20 @@ def train_student(
         begin_from(model, start)
     if not (folder / "state.pt").exists():
         prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
+        if start is not None:
+            revive(model, lambda: _look(model, synthesis, recipe.train))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.clip_frames:
         clips = Clips(synthesis, recipe.clip_frames)
         return train(model, temporal_loss, clips, recipe.train, folder, minutes)
     return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
+
+
+def _look(model: PlainUNet, synthesis: Synthesis, config: TrainConfig) -> None:
+    """One call on a batch of every task in the mix."""
+    shard, tasks = Shard(config.batch_size), len(synthesis.cycle)
+    for batch in batches(synthesis, config.seed, shard, 0, tasks, workers=0):
+        diffuir.sample(model, SCHEDULE, batch.degraded, steps=1)
 
 
 def keep_student(
