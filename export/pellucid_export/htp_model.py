@@ -33,7 +33,7 @@ from .proof.graph import fix_sizes
 MARGIN = {8: 1.0, 16: 4.0}  # times the range seen; 4 costs 2 of 16 bits
 # A channel map that is zero on every picture has no range: its scale, and with it that of the bias
 # behind it, becomes so small that the HTP's 32-bit biases overflow. Pictures are in [0, 1].
-LEAST_RANGE = 0.05
+LEAST_RANGE = 0.1
 WIDENED_FROM = "code_"  # vectors are as open-ended as activations; `input` is [0, 1] for certain
 
 Feeds = dict[str, NDArray[np.float32]]
