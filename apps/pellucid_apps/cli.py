@@ -10,7 +10,7 @@ import typer
 
 from pellucid import PellucidError, Restorer, __version__
 from pellucid.chain import find_frames
-from pellucid.video import VideoOptions
+from pellucid.video import VideoOptions, is_video
 
 from . import demo as demo_command
 from . import (
@@ -89,7 +89,9 @@ def restore_(
     jobs = restore.plan_jobs(inputs, out, recursive)
     restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
     path = find_frames(model) if chain and steps == 1 else None
-    frames = None if path is None else Restorer(path, threads=threads, engine=engine)
+    frames = None
+    if path is not None and any(is_video(job.source) for job in jobs):
+        frames = Restorer(path, threads=threads, engine=engine)
     options = restore.Options(strength, quality, compare, overwrite, clip, frames)
     results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
     restore.print_summary(results, json_report, find_unread(inputs, out, recursive))

@@ -16,9 +16,7 @@ from pellucid.pairs import iter_pairs, load_set
 from pellucid.video import SteadyRestorer
 from pellucid.video.flicker import flicker
 
-_RATE = (
-    25.0  # frames a second, where a folder tells none: what is smoothed is smoothed over a second
-)
+_RATE = 25.0  # frames a second, since a folder tells none: the scene is smoothed over a second
 
 Frame = NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .motion import MotionEstimator, carry
+from .motion import LastResult
 from .restorer import MODELS, Restorer
 
 
@@ -30,22 +30,16 @@ class Chain:
 
     def __init__(self, photos: Restorer, frames: Restorer) -> None:
         self._photos, self._frames = photos, frames
-        self._motion = MotionEstimator()
-        self._last: NDArray[Any] | None = None
+        self.last = LastResult()
 
     def restore(self, pixels: NDArray[Any], scene: NDArray[np.float32], anew: bool) -> None:
         """Restore one frame in place, (H, W, 3) RGB as for Restorer.
 
         scene: (SCENE_SIZE,), smoothed. anew: a shot begins; another size begins one by itself.
         """
-        flow = self._motion.follow(pixels)
-        if anew or flow is None or self._last is None:
+        state = self.last.carried_to(pixels, anew)
+        if state is None:
             self._photos.restore_pixels(pixels, scene=scene)
         else:
-            self._frames.restore_pixels(pixels, scene=scene, state=carry(self._last, flow))
-        self._last = pixels.copy()
-
-    def drop(self) -> None:
-        """Frames will be missing: the next one begins anew."""
-        self._motion.reset()
-        self._last = None
+            self._frames.restore_pixels(pixels, scene=scene, state=state)
+        self.last.keep(pixels.copy())

@@ -59,6 +59,32 @@ class MotionEstimator:
         return np.asarray(cv2.resize(flow * factors, (width, height)), np.float32)
 
 
+class LastResult:
+    """What a chain goes on from: the last frame's result, as it would look now."""
+
+    def __init__(self) -> None:
+        self._motion = MotionEstimator()
+        self._result: NDArray[Any] | None = None
+
+    def carried_to(self, pixels: NDArray[Any], anew: bool) -> NDArray[Any] | None:
+        """It, moved to where this frame shows it; None where a chain begins.
+
+        pixels: the frame, every frame of a stream in turn. anew: a shot begins here; another size
+        begins one by itself.
+        """
+        flow = self._motion.follow(pixels)
+        return None if anew or flow is None or self._result is None else carry(self._result, flow)
+
+    def keep(self, result: NDArray[Any]) -> None:
+        """The result of the frame that was asked about last."""
+        self._result = result
+
+    def drop(self) -> None:
+        """Frames will be missing: the next one begins anew."""
+        self._motion.reset()
+        self._result = None
+
+
 def carry(picture: NDArray[Any], flow: Flow) -> NDArray[Any]:
     """`picture` (H, W, 3) of the frame before as it would look now, same type; borders repeat."""
     height, width = flow.shape[:2]

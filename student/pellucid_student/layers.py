@@ -8,10 +8,13 @@ al., CVPR 2021; no norm here, hence nothing to fold but a sum).
 """
 
 import copy
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class RepConv(nn.Module):
@@ -78,7 +81,7 @@ class Chain(nn.ModuleList):
         return x
 
 
-def fold(model: nn.Module) -> nn.Module:
+def fold(model: Network) -> Network:
     """A deployed copy of `model`: every RepConv is one plain convolution, weights frozen."""
     deployed = copy.deepcopy(model).eval().requires_grad_(False)
     for module in deployed.modules():

@@ -120,13 +120,10 @@ def freeze(model: PlainUNet) -> PlainUNet:
 
 def in_floats(model: PlainUNet) -> PlainUNet:
     """The student that `model` has become, folded, without any rounding."""
-    student = PlainUNet(model.config)
-    for module in student.modules():
-        if isinstance(module, RepConv):
-            module.fold_()
+    student = fold(PlainUNet(model.config))
     own = student.state_dict()
     student.load_state_dict({name: v for name, v in model.state_dict().items() if name in own})
-    return student.eval().requires_grad_(False)
+    return student
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from .grow import grow_from
-from .layers import RepConv, fold
+from .layers import fold
 from .plain_unet import PlainUNet, PlainUNetConfig
 
 KEY = "pellucid.student"
@@ -60,12 +60,9 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
             raise ValueError(f"{path}: not a student's weights (no {KEY!r} in its header)")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     told = json.loads(header)
-    model = PlainUNet(PlainUNetConfig.from_dict(told["config"]))
-    for module in model.modules():
-        if isinstance(module, RepConv):
-            module.fold_()
+    model = fold(PlainUNet(PlainUNetConfig.from_dict(told["config"])))
     model.load_state_dict(tensors)  # back to float32
-    return model.eval().requires_grad_(False), Provenance(**told["provenance"])
+    return model, Provenance(**told["provenance"])
 
 
 def begin_from(model: PlainUNet, path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_chain_begins_anew_where_it_must(frames_file: Path) -> None:
     assert restored(100) == 120 and restored(100) == 110  # means with the last result
     assert restored(100, anew=True) == 140
     assert restored(100, side=32) == 140 and restored(60, side=32) == 100
-    linked.drop()
+    linked.last.drop()
     assert restored(60, side=32) == 100 and photos.calls == 4
 
 

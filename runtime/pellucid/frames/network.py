@@ -12,7 +12,7 @@ from ..card import ModelCard
 from ..chain import find_frames
 from ..engine import Engine
 from ..errors import ModelError
-from ..motion import MotionEstimator, carry
+from ..motion import LastResult
 from ..restorer import MODELS, find_model
 from .budget import Rung
 from .frame import Pixels
@@ -52,8 +52,7 @@ class NetworkRestorer:
         self._passes: dict[tuple[str, int], Pass] = {}
         self._frame_passes: dict[str, FramePass | None] = {}
         self._carry_over = Carrier()
-        self._motion = MotionEstimator()
-        self._last: Pixels | None = None  # result, of the network's size
+        self._last = LastResult()  # of the network's size
 
     def prepare(self, model: str, steps: int) -> Pass:
         """Open a model ahead of its first frame. ModelError if there is no such model."""
@@ -68,24 +67,20 @@ class NetworkRestorer:
         run = self.prepare(rung.model, rung.steps)
         go_on = self._frame_passes[rung.model] if rung.steps == 1 else None
         small = reduce(pixels, rung.shrink)
-        state = None if go_on is None else self._carried(small, anew)
+        state = None if go_on is None else self._last.carried_to(small, anew)
         started = time.perf_counter()
         if go_on is None or state is None:
             restored = run(small, scene)
         else:
             restored = go_on(small, scene, state)
         network_s = time.perf_counter() - started
-        self._last = None if go_on is None else restored
+        if go_on is None:
+            self._last.drop()
+        else:
+            self._last.keep(restored)
         if rung.shrink > 1:
             restored = self._carry_over(pixels, small, restored, rung.shrink)
         return Restored(restored, network_s)
-
-    def _carried(self, small: Pixels, anew: bool) -> Pixels | None:
-        """The last result as it would look now; None where a chain begins."""
-        flow = self._motion.follow(small)
-        if anew or flow is None or self._last is None:
-            return None
-        return np.asarray(carry(self._last, flow), np.uint8)
 
 
 def open_pass(
