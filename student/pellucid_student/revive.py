@@ -1,52 +1,101 @@
-"""Inner channels whose ReLU never opens get a fresh start; the network's pictures stay the same.
+"""Units whose ReLU never opens get a fresh start; the network's pictures stay the same.
 
-A channel dies when its bias drifts below all that its kernel can give; no gradient brings it back.
-Nine tenths of one trained student were dead before anybody looked (LOG.md).
+A unit dies when bias, gate and kernel drift below all that its input can give; no gradient brings
+it back. Nine tenths of one trained student were dead before anybody looked (LOG.md).
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from .layers import RepConv, ResidualBlock
+from .plain_unet import PlainUNet
 
 GAIN = 0.3  # of a fresh kernel: loud enough to be heard, not to drown its neighbours
+Run = Callable[[], object]
 
 
 @torch.no_grad()
-def revive(model: nn.Module, run: Callable[[], object]) -> int:
+def revive(model: PlainUNet, run: Run, seed: int, average: PlainUNet | None = None) -> int:
     """Give every dead inner channel of every block a fresh kernel; returns how many there were.
 
-    run: runs the model on pictures of all kinds. A revived channel is not listened to at first.
+    run: runs the model on pictures of all kinds. seed: of the kernels, so that a resumed run draws
+    the same. average: its moving average, which gets the same kernels. A revived channel is not
+    listened to at first.
     """
-    blocks = [m for m in model.modules() if isinstance(m, ResidualBlock)]
-    largest = [torch.zeros(block.conv1.weight.shape[0]) for block in blocks]
+    blocks = _blocks(model)
+    largest = _largest(model, [block.conv2 for block in blocks], run)
+    generator = torch.Generator().manual_seed(seed)
+    averaged = blocks if average is None else _blocks(average)
+    for block, follower, seen in zip(blocks, averaged, largest, strict=True):
+        fresh = torch.empty(block.conv1.weight.shape)
+        nn.init.kaiming_normal_(fresh, nonlinearity="relu", generator=generator)
+        for one in {block, follower}:
+            _refresh(one, seen <= 0.0, GAIN * fresh)
+    return sum(int((seen <= 0.0).sum()) for seen in largest)
+
+
+@torch.no_grad()
+def revive_levels(model: PlainUNet, run: Run) -> int | None:
+    """Replace everything from the first level on that nothing enters; returns that level, 1 the
+    first below the finest, or None.
+
+    Such a level adds a constant; its mean over the 2x2 cells of the step up stays, as that
+    step's bias.
+    """
+    largest = _largest(model, list(model.encoder), run)
+    level = next((n for n, seen in enumerate(largest) if n and float(seen.max()) <= 0.0), None)
+    if level is None:
+        return None
+    finer = cast(nn.ConvTranspose2d, model.up[level - 1])
+    given: list[Tensor] = []
+    hook = finer.register_forward_hook(lambda _, __, out: given.append(out.mean(dim=(0, 2, 3))))
+    try:
+        run()
+    finally:
+        hook.remove()
+    fresh = PlainUNet(model.config)
+    for parts, first in (("encoder", 0), ("decoder", 0), ("down", -1), ("up", 0), ("bias", 0)):
+        ours, theirs = getattr(model, parts), getattr(fresh, parts)
+        for index in range(level + first, len(ours)):
+            ours[index].load_state_dict(theirs[index].state_dict())
+    finer.weight.zero_()
+    assert finer.bias is not None
+    finer.bias.copy_(torch.stack(given).mean(dim=0))
+    return level
+
+
+def _blocks(model: nn.Module) -> list[ResidualBlock]:
+    return [m for m in model.modules() if isinstance(m, ResidualBlock)]
+
+
+def _largest(model: nn.Module, layers: list[nn.Module], run: Run) -> list[Tensor]:
+    """What enters each layer at most, by channel, [(C,), ...]."""
+    largest: list[Tensor | None] = [None] * len(layers)
 
     def watch(index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def note(_: nn.Module, taken: tuple[Tensor, ...]) -> None:
-            seen = taken[0].amax(dim=(0, 2, 3)).cpu()  # of relu(...), (C,)
-            largest[index] = torch.maximum(largest[index], seen)
+            seen, before = taken[0].amax(dim=(0, 2, 3)).cpu(), largest[index]  # (C,)
+            largest[index] = seen if before is None else torch.maximum(before, seen)
 
         return note
 
-    hooks = [b.conv2.register_forward_pre_hook(watch(i)) for i, b in enumerate(blocks)]
+    hooks = [layer.register_forward_pre_hook(watch(i)) for i, layer in enumerate(layers)]
     try:
         run()
     finally:
         for hook in hooks:
             hook.remove()
-    for block, seen in zip(blocks, largest, strict=True):
-        _refresh(block, seen <= 0.0)
-    return sum(int((seen <= 0.0).sum()) for seen in largest)
+    return [seen for seen in largest if seen is not None]
 
 
-def _refresh(block: ResidualBlock, dead: Tensor) -> None:
-    fresh = torch.empty_like(block.conv1.weight)
-    nn.init.kaiming_normal_(fresh, nonlinearity="relu")
+def _refresh(block: ResidualBlock, dead: Tensor, fresh: Tensor) -> None:
+    dead = dead.to(block.conv1.weight.device)
     _zero(block.conv1, dead, rows=True)
     _zero(block.conv2, dead, rows=False)
-    block.conv1.weight[dead] = GAIN * fresh[dead]
+    block.conv1.weight[dead] = fresh.to(dead.device)[dead]
     block.conv1.bias[dead] = 0.0
     if block.gate is not None:
         block.gate.weight[dead] = 0.0

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -18,7 +19,7 @@ from pellucid_teacher.training.loop import Report, TrainConfig, train
 from .diagnosis import prepare_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
-from .revive import revive
+from .revive import revive, revive_levels
 from .rollout import SCHEDULE
 from .temporal import temporal_loss
 from .weights import Provenance, begin_from, continued, save_student
@@ -28,7 +29,9 @@ from .weights import Provenance, begin_from, continued, save_student
 SCENE_PATH = r"read_scene|read_diagnosis|time_rows|code|bias\.|curve"
 # The body's kernels; the stem and the head, which touch pixels, stay with Adam.
 BODY = r"(encoder|decoder|down|up)\..*weight"
-STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY)
+STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY, muon_decay=0.1)
+REVIVE_EVERY = 2000  # steps, until REVIVE_UNTIL of the run: what is revived still has to learn
+REVIVE_UNTIL = 0.7
 
 
 @dataclass(frozen=True)
@@ -62,19 +65,28 @@ def train_student(
     if not (folder / "state.pt").exists():
         prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
         if start is not None:
-            revive(model, lambda: _look(model, synthesis, recipe.train))
+            revive_levels(model, lambda: _look(model, synthesis, recipe.train))
+            revive(model, lambda: _look(model, synthesis, recipe.train), recipe.train.seed)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.clip_frames:
         clips = Clips(synthesis, recipe.clip_frames)
-        return train(model, temporal_loss, clips, recipe.train, folder, minutes)
-    return train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
+        reports = train(model, temporal_loss, clips, recipe.train, folder, minutes)
+    else:
+        reports = train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
+    for report in reports:
+        # Between two checkpoints, so that a resumed run revives what this one would have.
+        if report.step % REVIVE_EVERY == REVIVE_EVERY // 4 and report.progress < REVIVE_UNTIL:
+            seed, average = recipe.train.seed + report.step, cast(PlainUNet, report.ema)
+            revive(model, lambda: _look(model, synthesis, recipe.train), seed, average)
+        yield report
 
 
 def _look(model: PlainUNet, synthesis: Synthesis, config: TrainConfig) -> None:
-    """One call on a batch of every task in the mix."""
+    """One call on a batch of every task in the mix, the same in every process."""
     shard, tasks = Shard(config.batch_size), len(synthesis.cycle)
+    device = model.time_rows.device
     for batch in batches(synthesis, config.seed, shard, 0, tasks, workers=0):
-        diffuir.sample(model, SCHEDULE, batch.degraded, steps=1)
+        diffuir.sample(model, SCHEDULE, batch.to(device).degraded, steps=1)
 
 
 def keep_student(

@@ -56,6 +56,26 @@ def test_momentum_remembers() -> None:
     assert float(step[1] / step[0]) == pytest.approx(6.0, rel=1e-4)
 
 
+def test_decay_takes_its_share_before_the_step() -> None:
+    kernel = nn.Parameter(torch.full((2, 1, 3, 3), 2.0))
+    kernel.grad = torch.zeros_like(kernel)
+    Muon([kernel], lr=0.5, decay=0.2).step()
+    assert torch.allclose(kernel.detach(), torch.full((2, 1, 3, 3), 1.8))
+
+
+def test_decay_bounds_a_walk_that_else_grows() -> None:
+    lengths = []
+    for decay in (0.0, 0.5):
+        torch.manual_seed(0)
+        kernel = nn.Parameter(torch.zeros(4, 4, 1, 1))
+        optimizer = Muon([kernel], lr=0.1, momentum=0.0, decay=decay)
+        for _ in range(400):
+            kernel.grad = torch.randn(4, 4, 1, 1)
+            optimizer.step()
+        lengths.append(float(kernel.detach().norm()))
+    assert lengths[1] < 0.5 * lengths[0]
+
+
 def test_both_parts_learn_and_reload() -> None:
     torch.manual_seed(0)
     model = nn.Conv2d(3, 4, 3)

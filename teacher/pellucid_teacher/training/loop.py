@@ -39,7 +39,7 @@ class TrainConfig:
     final_lr: end of the cosine (equal to lr: constant). betas: of Adam.
     fast: pattern of the parameter names whose learning rate is `fast_scale` times the others'.
     muon: pattern of the names of 3x3 kernels that Muon trains, at `muon_scale` times `lr`; all
-    others are Adam's.
+    others are Adam's. muon_decay: what keeps those kernels from growing without end.
     ema: decay of the averaged weights, the ones that are kept; they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
     whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
@@ -52,6 +52,7 @@ class TrainConfig:
     fast_scale: float = 1.0
     muon: str = ""
     muon_scale: float = 10.0
+    muon_decay: float = 0.0
     batch_size: int = 8
     accumulate: int = 1
     lr: float = 1e-3
@@ -71,7 +72,8 @@ class TrainConfig:
 @dataclass(frozen=True)
 class Report:
     """One optimiser step. loss: mean over the step's samples of all processes.
-    progress: 0..1 of the run, by steps or by the time budget, whichever is further."""
+    progress: 0..1 of the run, by steps or by the time budget, whichever is further. ema: averaged
+    copy of the network."""
 
     step: int
     loss: float
@@ -192,7 +194,8 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> MuonAndAdam:
         for scale, names in ((1.0, learnt.keys() - kernels - fast), (config.fast_scale, fast))
         if (chosen := [p for name, p in learnt.items() if name in names])
     ]
-    optimizer = MuonAndAdam([p for n, p in learnt.items() if n in kernels], rest, config.betas)
+    by_muon = [p for name, p in learnt.items() if name in kernels]
+    optimizer = MuonAndAdam(by_muon, rest, config.betas, config.muon_decay)
     for group in optimizer.param_groups:
         group.setdefault("scale", config.muon_scale)
     return optimizer
