@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from .diagnosis import prepare_diagnosis
 from .mentor import Mentor
 from .objective import ENOUGH
 from .plain_unet import PlainUNet
+from .revive import kept_alive, look
 from .rollout import all_calls, draw_grid, last_call
 from .weights import Provenance, continued, save_student
 
@@ -205,7 +206,14 @@ def train_distilled(
         spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)
         loss.progress = max(int(told["step"]) / config.steps, spent)
         del told
-    for report in train(learner, loss, synthesis, config, folder, minutes):
+    reports = train(learner, loss, synthesis, config, folder, minutes)
+    for report in kept_alive(
+        reports,
+        student,
+        lambda report: cast(Learner, report.ema).student,
+        lambda: look(student, synthesis, config),
+        config.seed,
+    ):
         loss.progress = max(report.progress, report.step / config.steps)
         yield report
 

@@ -4,17 +4,51 @@ A unit dies when bias, gate and kernel drift below all that its input can give; 
 it back. Nine tenths of one trained student were dead before anybody looked (LOG.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from pellucid_teacher.data.stream import Shard, batches
+from pellucid_teacher.data.synthesis import Synthesis
+from pellucid_teacher.processes import diffuir
+from pellucid_teacher.training.loop import Report, TrainConfig
+
 from .layers import RepConv, ResidualBlock
 from .plain_unet import PlainUNet
+from .rollout import SCHEDULE
 
 GAIN = 0.3  # of a fresh kernel: loud enough to be heard, not to drown its neighbours
+EVERY = 2000  # steps, until UNTIL of the run: what is revived still has to learn
+UNTIL = 0.7
 Run = Callable[[], object]
+
+
+def kept_alive(
+    reports: Iterator[Report],
+    model: PlainUNet,
+    average: Callable[[Report], nn.Module],
+    look: Run,
+    seed: int,
+) -> Iterator[Report]:
+    """The same reports; between some of them what has died in `model` is revived.
+
+    average: the network's moving average in a report. look: as `run` of `revive`.
+    """
+    for report in reports:
+        # Between two checkpoints, so that a resumed run revives what this one would have.
+        if report.step % EVERY == EVERY // 4 and report.progress < UNTIL:
+            revive(model, look, seed + report.step, cast(PlainUNet, average(report)))
+        yield report
+
+
+def look(model: PlainUNet, synthesis: Synthesis, config: TrainConfig) -> None:
+    """One call on a batch of every task in the mix, the same in every process."""
+    shard, tasks = Shard(config.batch_size), len(synthesis.cycle)
+    device = model.time_rows.device
+    for batch in batches(synthesis, config.seed, shard, 0, tasks, workers=0):
+        diffuir.sample(model, SCHEDULE, batch.to(device).degraded, steps=1)
 
 
 @torch.no_grad()

@@ -4,34 +4,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from pellucid_teacher.data.clips import Clips
 from pellucid_teacher.data.corpus import Corpus
-from pellucid_teacher.data.stream import Shard, batches
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
-from pellucid_teacher.processes import diffuir
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .diagnosis import prepare_diagnosis
 from .objective import unrolled_loss
 from .plain_unet import PRESETS, PlainUNet
-from .revive import revive, revive_levels
-from .rollout import SCHEDULE
+from .revive import kept_alive, look, revive, revive_levels
 from .temporal import temporal_loss
 from .weights import Provenance, begin_from, continued, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
-# exposure; at the body's learning rate dark and hazy photos lag far behind.
-SCENE_PATH = r"read_scene|read_diagnosis|time_rows|code|bias\.|curve"
-# The body's kernels; the stem and the head, which touch pixels, stay with Adam.
-BODY = r"(encoder|decoder|down|up)\..*weight"
-STUDENT_TRAIN = TrainConfig(fast=SCENE_PATH, fast_scale=5.0, muon=BODY, muon_decay=0.1)
-REVIVE_EVERY = 2000  # steps, until REVIVE_UNTIL of the run: what is revived still has to learn
-REVIVE_UNTIL = 0.7
+# exposure; at the body's learning rate dark and hazy photos lag far behind. Not so the biases and
+# gates that the code turns into: they shut a unit faster than its kernel can learn (LOG.md).
+SCENE_PATH = r"read_scene|read_diagnosis|time_rows|code|curve"
+# The body's kernels; gates, and stem and head, which touch pixels, stay with Adam.
+BODY = r"(encoder|decoder|down|up)\..*(?<!gate\.)weight"
+STUDENT_TRAIN = TrainConfig(
+    fast=SCENE_PATH, fast_scale=5.0, muon=BODY, muon_scale=3.0, muon_decay=0.1
+)
 
 
 @dataclass(frozen=True)
@@ -60,33 +57,24 @@ def train_student(
     torch.manual_seed(recipe.train.seed)
     model = PlainUNet(PRESETS[recipe.preset])
     synthesis = Synthesis(corpus, recipe.crop, recipe.mix, recipe.train.batch_size)
+
+    def seen() -> None:
+        look(model, synthesis, recipe.train)
+
     if start is not None:
         begin_from(model, start)
     if not (folder / "state.pt").exists():
         prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
         if start is not None:
-            revive_levels(model, lambda: _look(model, synthesis, recipe.train))
-            revive(model, lambda: _look(model, synthesis, recipe.train), recipe.train.seed)
+            revive_levels(model, seen)
+            revive(model, seen, recipe.train.seed)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.clip_frames:
         clips = Clips(synthesis, recipe.clip_frames)
         reports = train(model, temporal_loss, clips, recipe.train, folder, minutes)
     else:
         reports = train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
-    for report in reports:
-        # Between two checkpoints, so that a resumed run revives what this one would have.
-        if report.step % REVIVE_EVERY == REVIVE_EVERY // 4 and report.progress < REVIVE_UNTIL:
-            seed, average = recipe.train.seed + report.step, cast(PlainUNet, report.ema)
-            revive(model, lambda: _look(model, synthesis, recipe.train), seed, average)
-        yield report
-
-
-def _look(model: PlainUNet, synthesis: Synthesis, config: TrainConfig) -> None:
-    """One call on a batch of every task in the mix, the same in every process."""
-    shard, tasks = Shard(config.batch_size), len(synthesis.cycle)
-    device = model.time_rows.device
-    for batch in batches(synthesis, config.seed, shard, 0, tasks, workers=0):
-        diffuir.sample(model, SCHEDULE, batch.to(device).degraded, steps=1)
+    return kept_alive(reports, model, lambda report: report.ema, seen, recipe.train.seed)
 
 
 def keep_student(
