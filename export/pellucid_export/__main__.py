@@ -1,4 +1,7 @@
-"""Build the files the runtime loads: python -m pellucid_export WEIGHTS -o DIR [--steps 1 2 3]"""
+"""Build the files the runtime loads: python -m pellucid_export WEIGHTS -o DIR [--steps 1 2 3]
+
+Weights that learnt from clips give the file for frames, others the files for photos.
+"""
 
 import argparse
 import sys
@@ -13,14 +16,19 @@ QUALITY_GATE_FAILED = 3
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m pellucid_export", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pellucid_export", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("weights", type=Path, help="a student's .safetensors")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the .onnx files")
-    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 3], choices=[1, 2, 3])
+    parser.add_argument(
+        "--steps", type=int, nargs="+", choices=[1, 2, 3], help="of photos; default: all, or none"
+    )
     args = parser.parse_args()
     try:
         student, provenance = load_student(args.weights)
-        for steps in args.steps:
+        of_photos = [] if provenance.clip_frames else [1, 2, 3]
+        for steps in args.steps or of_photos:
             path = args.out / f"allinone-{provenance.preset}-{steps}step.onnx"
             _tell(export_onnx(student, provenance, steps, path))
         if provenance.clip_frames:
