@@ -97,7 +97,7 @@ class Report:
 def verdict(row: Row) -> str:
     """One phrase a row."""
     if row.refused:
-        return f"refused: {row.refused}"
+        return f"refused: {row.refused.removeprefix(f'{row.file}: ')}"
     words = []
     if row.ms is not None and row.base_ms is not None:
         ratio = row.base_ms / row.ms
@@ -115,15 +115,23 @@ def verdict(row: Row) -> str:
     return ", ".join(words)
 
 
+def sizes(row: Row) -> str:
+    """The sizes a file takes; many of them by number and largest side."""
+    several = row.size.split(", ")
+    if len(several) < 3:
+        return row.size
+    return f"{len(several)} sizes to {max(max(map(int, one.split('x'))) for one in several)} px"
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """The table's columns after HEAD; empty where there is nothing to say."""
     if row.refused:
-        return (row.file, row.precision, row.size, "", "", "", "", verdict(row))
+        return (row.file, row.precision, sizes(row), "", "", "", "", verdict(row))
     task, drop = row.worst
     return (
         row.file,
         row.precision,
-        row.size,
+        sizes(row),
         f"{row.bytes / 1e6:.2f}",
         "" if row.parity_db is None else f"{row.parity_db:.1f}",
         f"{drop:+.3f} {task}",
@@ -165,11 +173,12 @@ _STYLE = """
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;
  color:#222;background:#fafafa}
-.wide{overflow-x:auto}.verdict{min-width:16rem}
+.wide{overflow-x:auto}
 h1{font-size:1.4rem;margin-bottom:.2rem}h2{font-size:1.05rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%}
 td,th{padding:.35rem .6rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
-.n{text-align:right;white-space:nowrap}td.f{font-family:ui-monospace,monospace;font-size:.9em}
+.n,.s{white-space:nowrap}.n{text-align:right}td.f{font-family:ui-monospace,monospace;
+ font-size:.9em;overflow-wrap:anywhere;min-width:17.5rem}
 .refused td{color:#a11}.doubtful td:last-child{color:#a60}
 .bar{display:inline-block;height:.6em;background:#37a;border-radius:2px}.over{background:#c33}
 ul{color:#555;font-size:.92rem;padding-left:1.2rem}
@@ -177,10 +186,13 @@ pre{background:#fff;border:1px solid #ddd;padding:.8rem;overflow-x:auto;font-siz
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}pre{background:#222}
  td,th,pre{border-color:#444}ul{color:#aaa}.refused td{color:#f77}
  .doubtful td:last-child{color:#fa5}.bar{background:#6ad}}
+@media(max-width:60rem){.files th{display:none}.files tr{display:block;padding:.6rem 0;
+ border-bottom:1px solid #888}.files td{display:block;border:0;padding:.1rem 0;text-align:left}
+ .files td:empty{display:none}.files td:not(.f)::before{content:attr(data-of) ": ";opacity:.6}}
 """
 
 
-_MARKS = ("f", "", "", "n", "n", "n", "n", "verdict")  # of the columns of HEAD
+_MARKS = ("f", "", "s", "n", "n", "n", "n", "")  # of the columns of HEAD
 
 
 def as_html(report: Report, max_drop: float, snippets: Sequence[tuple[str, str]]) -> str:
@@ -197,7 +209,7 @@ def as_html(report: Report, max_drop: float, snippets: Sequence[tuple[str, str]]
         '<meta name="viewport" content="width=device-width">'
         f"<title>pellucid export: {escape(str(report.card['id']))}</title><style>{_STYLE}</style>"
         f"<h1>{escape(str(report.card['id']))}</h1><p>{escape(str(report.card['purpose']))}<br>"
-        f'{escape(facts)}</p><div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+        f'{escape(facts)}</p><table class="files"><tr>{head}</tr>{rows}</table>'
         f"<ul>{''.join(f'<li>{escape(line)}' for line in report.foot())}</ul>"
         f"{_drops_table(report.rows, max_drop)}{code}</html>"
     )
@@ -205,11 +217,12 @@ def as_html(report: Report, max_drop: float, snippets: Sequence[tuple[str, str]]
 
 def _html_row(row: Row) -> str:
     kind = "refused" if row.refused else "" if row.recommended else "doubtful"
-    shown = cells(row)
-    body = "".join(
-        f'<td class="{mark}">{escape(text)}' for mark, text in zip(_MARKS, shown, strict=True)
-    )
-    return f'<tr class="{kind}">{body}</tr>'
+    row_cells = zip(_MARKS, HEAD, cells(row), strict=True)
+    shown = [cell for cell in row_cells if cell[2] or row.made]
+    missing = len(HEAD) - len(shown) + 1  # cells whose place the reason of a refusal takes
+    body = "".join(f'<td class="{m}" data-of="{n}">{escape(t)}</td>' for m, n, t in shown[:-1])
+    _, name, text = shown[-1]
+    return f'<tr class="{kind}">{body}<td colspan="{missing}" data-of="{name}">{escape(text)}</td>'
 
 
 def _drops_table(rows: Sequence[Row], max_drop: float) -> str:

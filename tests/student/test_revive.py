@@ -1,6 +1,7 @@
 """Dead units: found, given a fresh start, and nothing else changed."""
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from torch import nn
 
 from pellucid_student.layers import ResidualBlock
 from pellucid_student.plain_unet import PICO, PlainUNet
-from pellucid_student.revive import revive, revive_levels
+from pellucid_student.revive import EVERY, UNTIL, kept_alive, revive, revive_levels
 from pellucid_teacher.processes import diffuir
+from pellucid_teacher.training.loop import Report
 
 SCHED = diffuir.schedule()
 PICTURE = 2 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) - 1
@@ -96,3 +98,22 @@ def test_levels_that_nothing_enters_start_afresh(model: PlainUNet) -> None:
     learn(model)
     gradient = model.up[0].weight.grad
     assert gradient is not None and gradient.abs().max() > 0
+
+
+def test_a_run_revives_between_checkpoints_until_late(model: PlainUNet) -> None:
+    average = copy.deepcopy(model)
+
+    def reports() -> Iterator[Report]:
+        for step in range(1, 3 * EVERY + 1):
+            with torch.no_grad():
+                blocks(model)[1].conv1.bias[5] = -1e3
+            yield Report(step, 0.0, 0.0, 0.0, step / (3 * EVERY), average, True)
+
+    first = EVERY // 4
+    revived = []
+    for report in kept_alive(reports(), model, lambda r: r.ema, lambda: restored(model), seed=0):
+        if blocks(model)[1].conv1.bias[5] == 0.0:
+            revived.append(report.step)
+            assert torch.equal(blocks(average)[1].conv1.weight[5], blocks(model)[1].conv1.weight[5])
+    assert revived == [first, first + EVERY]  # the third would come after UNTIL
+    assert (first + 2 * EVERY) / (3 * EVERY) > UNTIL
