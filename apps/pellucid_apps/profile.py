@@ -123,9 +123,11 @@ def collect(models: list[str]) -> tuple[list[Path], list[str]]:
     for model in models:
         path = Path(model)
         if path.is_dir() and path.suffix != ".mlpackage":
-            found = sorted(file for kind in _KINDS for file in path.glob(kind))
+            # `export` sorts its files into a folder a format.
+            depths = ("", "*/")
+            found = sorted(file for d in depths for kind in _KINDS for file in path.glob(d + kind))
             if not found:
-                raise ProfileError(f"{path}: no {', '.join(_KINDS)} in this folder")
+                raise ProfileError(f"{path}: no {', '.join(_KINDS)} in this folder or the next")
             files += found
         else:
             is_file = path.suffix in (".onnx", ".xml", ".mlpackage")

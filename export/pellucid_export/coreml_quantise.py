@@ -41,15 +41,18 @@ def compress(model: Any, precision: str, keep: Sequence[str], samples: Feeds) ->
 
 
 def _config(model: Any, rule: Any, keep: Sequence[str]) -> Any:
-    """Convolutions by `rule`; the kept ones, and their weights, not at all."""
+    """The student's convolutions by `rule`; the kept ones, those that measure the scene, and their
+    weights not at all."""
     import coremltools.optimize.coreml as optimise
 
     config = optimise.OptimizationConfig(op_type_configs={QUANTISED_OP: rule})
     starts = tuple(f"_student_{layer.replace('.', '_')}_weight" for layer in keep)
     for op in model._mil_program.functions["main"].operations:
-        weight = op.weight.name if op.op_type == QUANTISED_OP else op.name
-        if op.op_type in (QUANTISED_OP, "const") and any(start in weight for start in starts):
-            config.set_op_name(op.name, None)
+        if op.op_type == QUANTISED_OP:
+            name = op.weight.name
+            if "_student_" not in name or any(start in name for start in starts):
+                config.set_op_name(op.name, None)
+                config.set_op_name(name, None)
     return config
 
 

@@ -102,11 +102,12 @@ class OpenVinoMaker:
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
         nncf = self._nncf
+        quantised = self._source.sensitivity.shifts.keys() - set(keep)
         kept, others = [], set()
         for op in model.get_ops():
             if op.get_type_name() != QUANTISED_TYPE:
                 others.add(op.get_type_name())
-            elif layer_of(_weight_name(op)) in keep:
+            elif layer_of(_weight_name(op)) not in quantised:
                 kept.append(op.get_friendly_name())
         ignored = nncf.IgnoredScope(
             names=kept, types=sorted(others - {"Relu", "Result"}), validate=False

@@ -95,6 +95,15 @@ def test_sizes_and_mistakes(tmp_path: Path) -> None:
         profile_gate.read(tmp_path / "gone.json", "")
 
 
+def test_a_folder_that_export_wrote_is_profiled_whole(tmp_path: Path) -> None:
+    for name in ("onnx/model.onnx", "openvino/openvino_model.xml", "coreml/x.mlpackage/Data/y"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    files, names = profile.collect([str(tmp_path)])
+    assert names == ["x.mlpackage", "model.onnx", "openvino_model.xml"]
+    assert [file.name for file in files] == names
+
+
 def document(ratio: float | None) -> dict[str, Any]:
     rows = [replace(ROW, ratio=ratio)]
     return profile_report.document(Profile(Conditions(((8, 16),), 1), rows=rows), [])
