@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from fakes import card
 from onnx_graphs import kernel, node, save_graph
@@ -30,6 +31,17 @@ def test_macs_by_hand(tmp_path: Path) -> None:
     assert (conv.elements_in, conv.elements_out) == (3 * 8 * 16, 5 * 4 * 8)
     assert conv.attributes["strides"] == [2, 2]
     assert conv.constants == (1, 2)
+
+
+def test_a_kernel_behind_a_cast_is_still_a_kernel(tmp_path: Path) -> None:
+    """ONNX Runtime reads fp16 kernels through one where it has no fp16 arithmetic."""
+    path = save_graph(
+        tmp_path / "m.onnx",
+        [node("Cast", "w", "v", to=onnx.TensorProto.FLOAT), node("Conv", "input v")],
+        {"w": kernel(5, 3, 3, 3).astype(np.float16)},
+    )
+    (conv,) = read_graph(path).layers
+    assert (conv.op, conv.weights, conv.macs) == ("Conv", 135, 5 * 6 * 14 * 27)
 
 
 def test_grouped_convolutions_and_products(tmp_path: Path) -> None:

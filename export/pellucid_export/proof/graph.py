@@ -22,6 +22,9 @@ from pellucid.errors import PellucidError
 
 Shape = tuple[int | None, ...]
 QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
+# What may stand between a kernel and its layer; ONNX Runtime puts a Cast before every fp16 kernel
+# on processors that have no such arithmetic.
+WRAPPERS = (*QUANTISERS, "Cast")
 SIZES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "uint8": 1, "int64": 8, "int32": 4}
 
 
@@ -203,10 +206,10 @@ def _layers(model: onnx.ModelProto) -> Iterable[Layer]:
         if name in sizes:
             return True
         maker = made_by.get(name)
-        return maker is not None and maker.op_type in QUANTISERS and constant(maker.input[0])
+        return maker is not None and maker.op_type in WRAPPERS and constant(maker.input[0])
 
     for index, node in enumerate(graph.node):
-        if node.op_type in (*QUANTISERS, "Constant"):
+        if node.op_type in (*QUANTISERS, "Constant") or constant(node.output[0]):
             continue
         names = [name for name in node.input if name]
         fixed = tuple(i for i, name in enumerate(node.input) if name and constant(name))
@@ -236,8 +239,8 @@ def _sides(op: str, weights: list[Shape]) -> tuple[int, ...]:
 
 
 def _source(name: str, made_by: dict[str, onnx.NodeProto]) -> str:
-    """The initializer behind a chain of quantisers."""
-    while name in made_by and made_by[name].op_type in QUANTISERS:
+    """The initializer behind a chain of wrappers."""
+    while name in made_by and made_by[name].op_type in WRAPPERS:
         name = made_by[name].input[0]
     return name
 
