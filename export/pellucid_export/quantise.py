@@ -1,7 +1,7 @@
 """int8 for ONNX: QDQ nodes around convolutions, ranges measured on the calibration pictures.
 
 Only the student's convolutions are quantised. Those that measure the scene look for grain of a
-few levels: in int8 they take one trouble for another, 9 dB on haze. The small matrix products
+few levels, which int8 rounds away: it cost 9 dB on haze. The small matrix products
 behind the scene code cost 0.2 dB in int8 and no time in float; sums, transposed convolutions and
 the tone curve ran no faster.
 """
@@ -42,7 +42,8 @@ def quantise_onnx(
     from onnxruntime import quantization
 
     reader = _Reader(pictures, image_io)
-    corrected = _correct_biases(model, keep_float, shifts)
+    quantised = {layer: shift for layer, shift in shifts.items() if layer not in keep_float}
+    corrected = _correct_biases(model, quantised)
     rewrite_for_devices(corrected)
     onnxruntime.set_default_logger_severity(3)  # it warns that `scene` is overridable
     with tempfile.TemporaryDirectory() as folder:
@@ -58,17 +59,15 @@ def quantise_onnx(
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=_left_in_float(corrected, shifts.keys() - set(keep_float)),
+                nodes_to_exclude=_left_in_float(corrected, quantised),
             )
         return onnx.load(made)
 
 
 def _correct_biases(
-    model: onnx.ModelProto,
-    keep_float: Collection[str],
-    shifts: Mapping[str, NDArray[np.float32]],
+    model: onnx.ModelProto, shifts: Mapping[str, NDArray[np.float32]]
 ) -> onnx.ModelProto:
-    """A copy whose quantised layers' biases make up for the mean shift of rounding."""
+    """A copy in which these layers' biases make up for the mean shift of rounding."""
     corrected = onnx.ModelProto()
     corrected.CopyFrom(model)
     held = {tensor.name: tensor for tensor in corrected.graph.initializer}
@@ -78,7 +77,7 @@ def _correct_biases(
             continue
         layer = layer_of(node.input[1])
         bias = node.input[2]
-        if layer in keep_float or layer not in shifts or bias not in held or bias in seen:
+        if layer not in shifts or bias not in held or bias in seen:
             continue
         seen.add(bias)  # a layer that several steps share is corrected once
         values = numpy_helper.to_array(held[bias]) - shifts[layer]

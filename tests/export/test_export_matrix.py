@@ -113,7 +113,7 @@ def test_inspect_tells_the_precision_of_layers(floats: Made, images: Made) -> No
 
 
 def test_what_measures_the_scene_stays_in_floats(floats: Made, images: Made) -> None:
-    """In int8 it took fine rain for haze: a loss of 9 dB that no spared layer gave back."""
+    """In int8 it cost 9 dB on haze, which no spared layer gave back."""
     for made, form, size in (
         (floats, "onnx", "any"),
         (floats, "openvino", "any"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pellucid_export.report import Report, Row, as_html, as_json, as_markdown, verdict
+from pellucid_export.report import Report, Row, as_html, as_json, as_markdown, cells, verdict
 from pellucid_export.snippets import next_commands, snippets
 
 ROW = Row(
@@ -47,6 +47,18 @@ def report(*rows: Row) -> Report:
 def test_verdicts(row: Row, expected: str) -> None:
     assert verdict(row) == expected
     assert row.recommended == expected.startswith("ok")
+
+
+def test_many_sizes_are_told_in_short() -> None:
+    assert cells(replace(ROW, size="48x64, 64x48"))[2] == "48x64, 64x48"
+    assert cells(replace(ROW, size="256x256, 720x1280, 640x384"))[2] == "3 sizes to 1280 px"
+
+
+def test_a_refusal_names_its_file_once_and_takes_the_empty_cells() -> None:
+    row = replace(ROW, refused=f"{ROW.file}: loses 8 dB")
+    assert verdict(row) == "refused: loses 8 dB"
+    shown = as_html(report(row), 0.1, []).partition('<tr class="refused">')[2]
+    assert shown.partition("</table>")[0].count("<td") == 4 and 'colspan="5"' in shown
 
 
 def test_reports_tell_the_same() -> None:
