@@ -5,6 +5,7 @@ import hashlib
 from pellucid.card import KEY as KEY
 from pellucid.card import SCHEMA_VERSION
 from pellucid.scene import SCENE_SIZE
+from pellucid_student.calls import saved_macs_per_pixel
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
 from pellucid_student.weights import Provenance, parameter_count
 from pellucid_teacher.macs import count_macs
@@ -21,7 +22,7 @@ def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, ob
         "arch": "plain-unet",
         "arch_args": config.to_dict(),
         "params": parameter_count(student),
-        "macs_per_pixel": steps * macs_per_pixel(student),
+        "macs_per_pixel": steps * macs_per_pixel(student) - saved_macs_per_pixel(student),
         "steps": steps,
         "scale": 1,
         "input_channels": 3,
@@ -52,12 +53,13 @@ def frame_card(student: PlainUNet, provenance: Provenance) -> dict[str, object]:
     return told | {
         "id": f"allinone-{provenance.preset}-frames",
         "purpose": "blind restoration of video, each frame from the last one's result",
+        "macs_per_pixel": macs_per_pixel(student),
         "temporal": {"frames": 1, "state": "the last output, carried along the motion"},
     }
 
 
 def macs_per_pixel(student: PlainUNet) -> float:
-    """Multiply-accumulates of one call for one input pixel, convolutions only.
+    """Multiply-accumulates of one later call for one input pixel, convolutions only.
 
     The scene code's vector layers cost the same for any picture and are left out.
     """

@@ -3,7 +3,6 @@
 Written and checked on any machine; only Core ML itself, which runs it, needs an Apple device.
 """
 
-import copy
 import json
 import logging
 import sys
@@ -87,8 +86,8 @@ class CoreMLMaker:
 
     def _corrected(self, keep: tuple[str, ...]) -> Restoration:
         """Biases that make up for the mean shift of rounding, but for the layers left alone."""
-        student = copy.deepcopy(self._source.student)
-        layers = dict(student.named_modules())
+        restoration = Restoration(self._source.student, self._source.steps).eval()
+        layers = dict(restoration.student.named_modules())
         for name, shift in self._source.sensitivity.shifts.items():
             layer = layers[name]
             bias = layer.bias
@@ -98,7 +97,7 @@ class CoreMLMaker:
             if isinstance(bias, torch.Tensor):
                 with torch.no_grad():
                     bias.sub_(torch.from_numpy(shift))
-        return Restoration(student, self._source.steps).eval()
+        return restoration
 
     def _convert(self, restoration: Restoration, precision: str) -> Any:
         tools, image_io = self._tools, self._source.image_io

@@ -1,13 +1,13 @@
 """The whole restorer as one deterministic module: pad, measure the scene, K steps, crop."""
 
-import copy
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid_student.plain_unet import VISITED_T, PlainUNet
+from pellucid_student.calls import first_call, later_call
+from pellucid_student.plain_unet import SHARES, VISITED_T, PlainUNet
 from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_teacher.processes import diffuir
 
@@ -31,12 +31,16 @@ class Restoration(nn.Module):
     def __init__(self, student: PlainUNet, steps: int, half: bool = False) -> None:
         super().__init__()
         self.dtype = torch.float16 if half else torch.float32
-        self.student = copy.deepcopy(student).half() if half else student
+        self.student = first_call(student)
+        if steps > 1:
+            self.student.later = later_call(student)
+        self.student.to(self.dtype)
         self.multiple = student.config.multiple
         # The schedule as plain numbers: they become constants of the graph.
         grid = diffuir.step_grid(steps)
         alpha_bar = diffuir.schedule().alpha_bar
         self.rows = [VISITED_T.index(t) for t in grid]
+        self.shares = [SHARES[t] for t in grid]
         # How far each call moves the state towards its estimate.
         self.moves = [float(alpha_bar[t] - alpha_bar[s]) for t, s in pairwise(grid)]
 
@@ -50,8 +54,7 @@ class Restoration(nn.Module):
         """The sampler alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
         code = self.student.scene_code(scene.to(self.dtype))
         degraded = 2.0 * picture - 1.0
-        first = self._code(code, 0)
-        clean = self._estimate(self.student.tone(degraded, first), degraded, first)
+        clean = self._estimate(None, degraded, code, 0)
         # Without noise a state says no more than the mean of the estimates so far, each weighed by
         # its move: that mean is carried instead of the state itself, whose unmixing would divide by
         # small numbers, which half precision does not forgive.
@@ -59,16 +62,20 @@ class Restoration(nn.Module):
         for call, move in enumerate(self.moves, start=1):
             share = move / (moved + move)
             carried, moved = carried + share * (clean - carried), moved + move
-            clean = self._estimate(carried, degraded, self._code(code, call))
+            clean = self._estimate(carried, degraded, code, call)
         return (clean + 1.0) / 2.0
 
-    def _code(self, code: Tensor, call: int) -> Tensor:
-        return self.student.with_time(code, self.student.time_rows[self.rows[call]])
-
-    def _estimate(self, base: Tensor, degraded: Tensor, code: Tensor) -> Tensor:
-        """base is the toned picture or an estimate, float32 as the sampler's other sums."""
-        estimate = self.student.estimate(base.to(self.dtype), degraded.to(self.dtype), code)
-        return estimate.float().clamp(-1.0, 1.0)
+    def _estimate(self, so_far: Tensor | None, degraded: Tensor, code: Tensor, call: int) -> Tensor:
+        """Estimate of one call, float32 as the sampler's other sums. so_far: None in the first."""
+        code = self.student.with_time(code, self.student.time_rows[self.rows[call]])
+        toned = self.student.tone(degraded, code)
+        pictures = [degraded, toned] if so_far is None else [degraded, toned, so_far - toned]
+        network = self.student if so_far is None else self.student.later
+        assert network is not None
+        opinion = toned + network.detail(torch.cat(pictures, dim=1).to(self.dtype), code)
+        if so_far is not None:
+            opinion = so_far + self.shares[call] * (opinion - so_far)
+        return opinion.float().clamp(-1.0, 1.0)
 
 
 class FrameRestoration(Restoration):
@@ -87,9 +94,9 @@ class FrameRestoration(Restoration):
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
         scene = torch.where(scene < 0.0, measure_scene(picture), scene)
-        code = self._code(self.student.scene_code(scene.to(self.dtype)), 1)
+        code = self.student.scene_code(scene.to(self.dtype))
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
-        restored = (self._estimate(carried, 2.0 * picture - 1.0, code) + 1.0) / 2.0
+        restored = (self._estimate(carried, 2.0 * picture - 1.0, code, 1) + 1.0) / 2.0
         return restored[:, :, :height, :width]
 
 

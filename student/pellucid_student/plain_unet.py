@@ -11,9 +11,10 @@ Notable choices, each for a device
   tone curve on the input.
 - The sampler visits a fixed list of t, so the time step is a row of a table: at export it is a
   constant added to a bias.
-- Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed:
-  the body sees the picture and the last estimate and adds detail to that estimate, so that a
-  further call starts from what was reached and not from the degraded picture again.
+- Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed: a
+  later call sees the picture mirrored, and what the estimate so far changed in it, forms an opinion
+  of its own, and the new estimate is the mean of all. Mirrored opinions err apart (geometric
+  self-ensemble, Timofte et al., CVPR 2016), so that further calls pay.
 """
 
 from dataclasses import asdict, dataclass
@@ -30,8 +31,16 @@ from .diagnosis import Diagnosis
 from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
 
-# Every t that a one-, two- or three-step sampler visits; the last is where all of them start.
-VISITED_T = tuple(sorted({t for steps in (1, 2, 3) for t in diffuir.step_grid(steps)}))
+# Every t that a one-, two- or three-step sampler visits -> share of that call's opinion in the mean
+# of all so far. The last is where all of them start.
+SHARES = dict(
+    sorted(
+        (t, 1.0 / call)
+        for steps in (1, 2, 3)
+        for call, t in enumerate(diffuir.step_grid(steps), start=1)
+    )
+)
+VISITED_T = tuple(SHARES)
 
 
 @dataclass(frozen=True)
@@ -76,8 +85,8 @@ class PlainUNetConfig:
 
 
 TINY = PlainUNetConfig()
-NANO = PlainUNetConfig((32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), code_width=48, diagnosis_width=48)
-PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=32)
+NANO = PlainUNetConfig((32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), code_width=40, diagnosis_width=48)
+PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=24)
 # Too large for a phone: a teacher of the others, 5 times the parameters and 4 times the operations.
 LARGE = PlainUNetConfig((64, 112, 160, 192), (1, 1, 2, 2), (2, 2, 2), code_width=96)
 PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO, "large": LARGE}
@@ -90,7 +99,7 @@ class PlainUNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        self.stem = RepConv(24, widths[0])
+        self.stem = RepConv(36, widths[0])
         self.encoder = nn.ModuleList(
             Chain(n, c, config.code_width)
             for n, c in zip(config.encoder_blocks, widths, strict=True)
@@ -117,29 +126,39 @@ class PlainUNet(nn.Module):
         self.curve = nn.Linear(config.code_width, 9)
         nn.init.zeros_(self.curve.weight)
         nn.init.zeros_(self.curve.bias)
+        self.later: PlainUNet | None = None  # see calls.py; deployed networks only
         schedule = diffuir.schedule()
-        times = schedule.time(torch.tensor(VISITED_T))  # (rows,)
-        self.register_buffer("times", times, persistent=False)
+        every_t = torch.arange(len(schedule.alpha_bar))  # (T,)
+        self.register_buffer("times", schedule.time(every_t), persistent=False)
         # x_t = (alpha_T - alpha_t) E + (1 - alpha_T + alpha_t - delta_t) I_in for a state reached
         # without noise, E the weighted mean of the estimates so far.
-        own = schedule.alpha_bar[-1] - schedule.alpha_bar[list(VISITED_T)]  # (rows,), 0 at T
-        given = 1.0 - own - schedule.delta_bar[list(VISITED_T)]
+        own = schedule.alpha_bar[-1] - schedule.alpha_bar  # (T,), 0 at the last
+        given = 1.0 - own - schedule.delta_bar
         self.register_buffer("unmix", torch.stack([own, given]).float(), persistent=False)
+        # A sampler of more than three steps gets the row of the nearest t.
+        row = (every_t[:, None] - torch.tensor(VISITED_T)[None, :]).abs().argmin(dim=1)
+        self.register_buffer("row", row, persistent=False)
+        self.register_buffer("shares", torch.tensor(list(SHARES.values())), persistent=False)
 
     def forward(
         self, x_t: Tensor, condition: Tensor, time: Tensor, scene: Tensor | None = None
     ) -> Tensor:
         """Estimate of I_res = I_in - I_0 by the denoiser contract; scene (B, SCENE_SIZE) or None
         to measure it from the condition itself."""
-        times = self.get_buffer("times")
-        row = (time[:, None] - times[None, :]).abs().argmin(dim=1)  # (B,)
+        t = (time[:, None] - self.get_buffer("times")[None, :]).abs().argmin(dim=1)  # (B,)
+        row = self.get_buffer("row")[t]
         picture = (condition + 1.0) / 2.0
         code = self.scene_code(measure_scene(picture) if scene is None else scene)
-        own, given = self.get_buffer("unmix")[:, row, None, None, None]  # (B, 1, 1, 1) each
         code = self.with_time(code, self.time_rows[row])
-        carried = (x_t - given * condition) / own.clamp(min=1e-6)
-        base = torch.where(own > 0.0, carried, self.tone(condition, code))
-        return condition - self.estimate(base, condition, code)
+        own, given = self.get_buffer("unmix")[:, t, None, None, None]  # (B, 1, 1, 1) each
+        share = self.get_buffer("shares")[row, None, None, None]
+        toned = self.tone(condition, code)
+        later = own > 0.0
+        so_far = torch.where(later, (x_t - given * condition) / own.clamp(min=1e-6), toned)
+        pictures = torch.cat([condition, toned, so_far - toned], dim=1)  # (B, 9, H, W)
+        detail = self.detail(torch.where(later, pictures.flip(3), pictures), code)
+        opinion = toned + torch.where(later, detail.flip(3), detail)
+        return condition - (so_far + share * (opinion - so_far))
 
     def scene_code(self, scene: Tensor) -> Tensor:
         """(B, SCENE_SIZE) -> (B, code_width), before the time row is added."""
@@ -151,13 +170,14 @@ class PlainUNet(nn.Module):
         out: Tensor = F.relu(self.code(F.relu(code + row)))
         return out
 
-    def estimate(self, base: Tensor, condition: Tensor, code: Tensor) -> Tensor:
-        """Estimate of I_0 in [-1, 1], unclipped, (B, 3, H, W).
+    def detail(self, pictures: Tensor, code: Tensor) -> Tensor:
+        """What is missing from the toned picture in [-1, 1], unclipped, (B, 3, H, W).
 
-        base: what detail is added to, the toned picture in the first call and the estimate so far
-        in later ones. code: as `with_time` makes it.
+        pictures: the condition, the condition toned and, in later calls, what the estimate so far
+        differs from that, (B, 9, H, W); a network for first calls (calls.py) takes six channels.
+        code: as `with_time` makes it.
         """
-        x = F.pixel_unshuffle(torch.cat([condition, base], dim=1), 2)  # (B, 24, H/2, W/2)
+        x = F.pixel_unshuffle(pictures, 2)  # (B, 36, H/2, W/2)
         x = F.relu(self.stem(x) + self._bias(0, code))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.encoder):
@@ -167,9 +187,8 @@ class PlainUNet(nn.Module):
             x = blocks(x, code)
         for level in reversed(range(len(skips))):
             x = self.decoder[level](skips[level] + self.up[level](x), code)
-        detail = F.pixel_shuffle(self.head(x), 2)  # (B, 3, H, W)
-        estimate: Tensor = base + detail
-        return estimate
+        detail: Tensor = F.pixel_shuffle(self.head(x), 2)  # (B, 3, H, W)
+        return detail
 
     def _bias(self, level: int, code: Tensor) -> Tensor:
         bias: Tensor = self.bias[level](code)[:, :, None, None]  # (B, C, 1, 1)

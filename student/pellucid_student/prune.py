@@ -94,16 +94,16 @@ def _channels(root: nn.Module) -> int:
 
 
 def _graph(plain: PlainUNet) -> Any:
-    """Dependencies as traced through `estimate`; the vector layers before it stay whole."""
+    """Dependencies as traced through `detail`; the vector layers before it stay whole."""
     side = plain.config.multiple
-    image, code = torch.zeros(1, 3, side, side), torch.zeros(1, plain.config.code_width)
+    pictures, code = torch.zeros(1, 9, side, side), torch.zeros(1, plain.config.code_width)
     return (
         _torch_pruning()
         .DependencyGraph()
         .build_dependency(
             plain,
-            example_inputs=(image, image, code),
-            forward_fn=lambda model, inputs: model.estimate(*inputs),
+            example_inputs=(pictures, code),
+            forward_fn=lambda model, inputs: model.detail(*inputs),
             ignored_params=list(plain.parameters(recurse=False)),  # rows of the code, kept whole
             verbose=False,
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pellucid_teacher.processes import diffuir
 
-FIRST_CALL_SHARE = 0.8
+FIRST_CALL_SHARE = 0.5
 SCHEDULE = diffuir.schedule()
 LONGER = ((2, 2), (2, 3), (3, 3))  # (calls, steps of the sampler) after the first call
 

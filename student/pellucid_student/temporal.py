@@ -1,9 +1,10 @@
 """The sampler's chain spread over time: a frame starts from the last frame's estimate.
 
-A later call of the sampler adds detail to an estimate of its own picture. In a clip the estimate of
-the frame before is one as well, once it is carried along the motion: so one call a frame gives what
-several calls give a photo. The network and its time rows stay as they are; it only has to learn
-what a carried estimate is worth, where it fits and where something has come into view.
+A later call of the sampler takes the mean of its own opinion and the estimate so far. In a clip the
+result of the frame before is such an estimate, once it is carried along the motion: so one call a
+frame gives more than several calls give a photo, whose opinions all see the same grain and drops.
+The network and its time rows stay as they are; it only has to learn what a carried estimate is
+worth, where it fits and where something has come into view.
 
 In training the chain runs over a short clip, on the motion that the runtime would find, and only
 its last call is trained; with one frame it is the photo's own first call, which stays as good.

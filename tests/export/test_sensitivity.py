@@ -47,6 +47,14 @@ def test_the_layer_with_the_outlier_ranks_first() -> None:
     assert len(found.errors) == len(found.shifts)
 
 
+def test_later_calls_have_layers_of_their_own() -> None:
+    found = measure_sensitivity(Restoration(small_student(), 2), [picture(0)])
+    names = set(found.errors)
+    first = {name for name in names if not name.startswith("later.")}
+    assert names == first | {f"later.{name}" for name in first}
+    assert all(error > 0 for error in found.errors.values())
+
+
 def test_measuring_leaves_the_network_as_it_was() -> None:
     restoration = Restoration(small_student(), 1)
     before = {name: value.clone() for name, value in restoration.state_dict().items()}
@@ -68,6 +76,7 @@ def test_candidates_spare_the_worst_first_and_at_most_half() -> None:
     [
         ("student.encoder.0.0.conv1.weight", "encoder.0.0.conv1"),
         ("restoration.student.stem.weight_strided", "stem"),
+        ("restoration.student.later.up.0.weight", "later.up.0"),
         ("val_7", "val_7"),
     ],
 )

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.scene import KNOTS
+from pellucid_student.calls import first_call, later_call, saved_macs_per_pixel
 from pellucid_student.layers import RepConv, ResidualBlock, fold
 from pellucid_student.plain_unet import (
     PICO,
     PRESETS,
+    SHARES,
     VISITED_T,
     PlainUNet,
     PlainUNetConfig,
@@ -75,12 +77,59 @@ def test_time_selects_its_row() -> None:
     for row, t in enumerate(VISITED_T):
         time = SCHED.time(torch.tensor([t]))
         code = model.with_time(scene, model.time_rows[row])
-        base = condition(seed=2)
+        toned, before = model.tone(condition(), code), condition(seed=2)
         if t == VISITED_T[-1]:
-            base = model.tone(condition(), code)
-        state = reached(base, condition(), t)
-        expected = condition() - model.estimate(base, condition(), code)
-        assert torch.allclose(model(state, condition(), time), expected, atol=1e-5)
+            seen = torch.cat([condition(), toned, torch.zeros_like(toned)], dim=1)
+            estimate = toned + model.detail(seen, code)
+        else:
+            seen = torch.cat([condition(), toned, before - toned], dim=1)
+            opinion = toned + model.detail(seen.flip(3), code).flip(3)
+            estimate = before + SHARES[t] * (opinion - before)
+        state = reached(before, condition(), t)
+        assert torch.allclose(model(state, condition(), time), condition() - estimate, atol=2e-5)
+
+
+def test_calls_share_alike() -> None:
+    """Whatever the number of steps, the k-th call's opinion is one of k."""
+    for steps in (1, 2, 3):
+        grid = diffuir.step_grid(steps)
+        assert [SHARES[t] for t in grid] == [1 / (k + 1) for k in range(steps)]
+
+
+def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
+    """Five steps visit times without a row of their own; the state is unmixed exactly all the same:
+    a network whose opinion is the condition moves a given estimate by its share towards that."""
+    model = PlainUNet(PICO).eval()
+    nn.init.zeros_(model.head.weight)
+    for t in diffuir.step_grid(5)[1:]:
+        before = condition(seed=2)
+        residual = model(
+            reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
+        )
+        moved = (condition() - residual - before) / (condition() - before)
+        nearest = min(VISITED_T, key=lambda row: abs(row - t))
+        assert torch.allclose(moved, torch.full_like(moved, SHARES[nearest]), atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 48)])
+def test_mirrored_kernels_are_a_mirrored_picture(size: tuple[int, int]) -> None:
+    model = student()
+    pictures = torch.cat([condition(*size, seed=s) for s in (1, 2, 3)], dim=1)
+    code = torch.rand(1, PICO.code_width)
+    expected = model.detail(pictures.flip(3), code).flip(3)
+    assert not torch.allclose(model.detail(pictures, code), expected, atol=1e-3)
+    assert torch.allclose(later_call(model).detail(pictures, code), expected, atol=1e-5)
+
+
+def test_a_first_call_needs_no_estimate() -> None:
+    model = student()
+    pictures, code = torch.cat([condition(), condition(seed=2)], dim=1), torch.rand(1, 24)
+    none = torch.zeros_like(condition())
+    expected = model.detail(torch.cat([pictures, none], dim=1), code)
+    first = first_call(model)
+    assert torch.allclose(first.detail(pictures, code), expected, atol=1e-6)
+    saved = parameter_count(fold(model)) - parameter_count(first)
+    assert saved == saved_macs_per_pixel(model) * 4 > 0
 
 
 def reached(estimate: Tensor, degraded: Tensor, t: int) -> Tensor:

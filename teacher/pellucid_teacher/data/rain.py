@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from .haze import imagined_depth
 from .light import Image, gaussian, smooth_field
 
 LAYER_SIZE = 384
@@ -120,7 +121,8 @@ def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]
     """Rainy version of `clean`, (H, W, 3).
 
     A light shower is one drawn layer; a heavy one sums several layers, real ones among them,
-    and may lie under a veil of scattered light. Streaks add light: J + S, clipped by the sensor.
+    and may lie under a veil that thickens with depth (Li et al., CVPR 2019). Streaks add light:
+    J + S, clipped by the sensor.
     """
     height, width = clean.shape[:2]
     heavy = rng.random() < 0.45
@@ -146,7 +148,7 @@ def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]
         through = np.asarray(clean * (1.0 - streaks), dtype=np.float32)
         streaks = streaks * float(rng.uniform(0.75, 1.0))
     rainy = through + streaks
-    if heavy and rng.random() < 0.2:
-        veil = float(rng.uniform(0.05, 0.35))
-        rainy = rainy * (1.0 - veil) + veil * float(rng.uniform(0.6, 0.95))
+    if heavy and rng.random() < 0.3:  # far drops are no streaks but mist, grey as the sky
+        t = np.exp(-float(rng.uniform(0.1, 1.5)) * imagined_depth(clean, rng))[..., None]
+        rainy = rainy * t + float(rng.uniform(0.35, 0.95)) * (1.0 - t)
     return np.asarray(np.clip(rainy, 0.0, 1.0), dtype=np.float32)
