@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid_student.calls import first_call, later_call
-from pellucid_student.plain_unet import SHARES, VISITED_T, PlainUNet
+from pellucid_student.plain_unet import SHARES, PlainUNet
 from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_teacher.processes import diffuir
 
@@ -39,7 +39,6 @@ class Restoration(nn.Module):
         # The schedule as plain numbers: they become constants of the graph.
         grid = diffuir.step_grid(steps)
         alpha_bar = diffuir.schedule().alpha_bar
-        self.rows = [VISITED_T.index(t) for t in grid]
         self.shares = [SHARES[t] for t in grid]
         # How far each call moves the state towards its estimate.
         self.moves = [float(alpha_bar[t] - alpha_bar[s]) for t, s in pairwise(grid)]
@@ -54,7 +53,9 @@ class Restoration(nn.Module):
         """The sampler alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
         code = self.student.scene_code(scene.to(self.dtype))
         degraded = 2.0 * picture - 1.0
-        clean = self._estimate(None, degraded, code, 0)
+        toned = self.student.tone(degraded, code)
+        first = [degraded, toned]
+        clean = self._opinion(self.student, first, toned, code).clamp(-1.0, 1.0)
         # Without noise a state says no more than the mean of the estimates so far, each weighed by
         # its move: that mean is carried instead of the state itself, whose unmixing would divide by
         # small numbers, which half precision does not forgive.
@@ -62,20 +63,24 @@ class Restoration(nn.Module):
         for call, move in enumerate(self.moves, start=1):
             share = move / (moved + move)
             carried, moved = carried + share * (clean - carried), moved + move
-            clean = self._estimate(carried, degraded, code, call)
+            clean = self._later(carried, degraded, toned, code, self.shares[call])
         return (clean + 1.0) / 2.0
 
-    def _estimate(self, so_far: Tensor | None, degraded: Tensor, code: Tensor, call: int) -> Tensor:
-        """Estimate of one call, float32 as the sampler's other sums. so_far: None in the first."""
-        code = self.student.with_time(code, self.student.time_rows[self.rows[call]])
-        toned = self.student.tone(degraded, code)
-        pictures = [degraded, toned] if so_far is None else [degraded, toned, so_far - toned]
-        network = self.student if so_far is None else self.student.later
+    def _later(
+        self, so_far: Tensor, degraded: Tensor, toned: Tensor, code: Tensor, share: float
+    ) -> Tensor:
+        """Estimate of a later call, from that of the calls before."""
+        network = self.student.later
         assert network is not None
-        opinion = toned + network.detail(torch.cat(pictures, dim=1).to(self.dtype), code)
-        if so_far is not None:
-            opinion = so_far + self.shares[call] * (opinion - so_far)
-        return opinion.float().clamp(-1.0, 1.0)
+        opinion = self._opinion(network, [degraded, toned, so_far - toned], toned, code)
+        return (so_far + share * (opinion - so_far)).clamp(-1.0, 1.0)
+
+    def _opinion(
+        self, network: PlainUNet, pictures: list[Tensor], toned: Tensor, code: Tensor
+    ) -> Tensor:
+        """What one network makes of the picture, float32 as the sampler's other sums."""
+        detail = network.detail(torch.cat(pictures, dim=1).to(self.dtype), code)
+        return toned + detail.float()
 
 
 class FrameRestoration(Restoration):
@@ -96,7 +101,9 @@ class FrameRestoration(Restoration):
         scene = torch.where(scene < 0.0, measure_scene(picture), scene)
         code = self.student.scene_code(scene.to(self.dtype))
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
-        restored = (self._estimate(carried, 2.0 * picture - 1.0, code, 1) + 1.0) / 2.0
+        degraded = 2.0 * picture - 1.0
+        toned = self.student.tone(degraded, code)
+        restored = (self._later(carried, degraded, toned, code, self.shares[1]) + 1.0) / 2.0
         return restored[:, :, :height, :width]
 
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from .layers import fold
-from .plain_unet import PlainUNet
+from .plain_unet import PICTURES, PlainUNet
 
-GIVEN = 24  # channels of the stem that the picture and its toned copy fill; an estimate fills 12
 # pixel_unshuffle(2) puts pixel (dy, dx) of channel c into channel 4 c + 2 dy + dx.
 MIRRORED = (1, 0, 3, 2)
 
@@ -21,7 +20,7 @@ MIRRORED = (1, 0, 3, 2)
 def first_call(student: PlainUNet) -> PlainUNet:
     """A copy whose `detail` takes six channels: the degraded picture and the toned one."""
     deployed = fold(student)
-    deployed.stem.weight = nn.Parameter(_weight(deployed.stem)[:, :GIVEN], requires_grad=False)
+    deployed.stem.weight = nn.Parameter(_weight(deployed.stem)[:, :PICTURES], requires_grad=False)
     return deployed
 
 
@@ -43,7 +42,7 @@ def later_call(student: PlainUNet) -> PlainUNet:
 def saved_macs_per_pixel(student: PlainUNet) -> float:
     """Multiply-accumulates that a first call saves a pixel: its stem runs at half resolution."""
     weight = _weight(student.stem)
-    return weight[:, GIVEN:].numel() / 4
+    return weight[:, PICTURES:].numel() / 4
 
 
 def _weight(layer: nn.Module) -> Tensor:

@@ -3,7 +3,7 @@
     L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ψ·features
 
 S, T, GT are residuals at one call of the student's own sampler; λ falls and ψ ends at 0 over the
-run, so the truth has the last word. With everything off it is `objective.unrolled_loss`, the
+run, so the truth has the last word. With everything off it is `objective.first_call_loss`, the
 control that any teacher has to beat.
 """
 
@@ -30,7 +30,7 @@ from .mentor import Mentor
 from .objective import ENOUGH
 from .plain_unet import PlainUNet
 from .revive import kept_alive, look
-from .rollout import all_calls, draw_grid, last_call
+from .rollout import all_calls
 from .weights import Provenance, continued, save_student
 
 STUDENT = "student."  # of the parameter names of a Learner
@@ -106,7 +106,8 @@ class DistillLoss:
         with ExitStack() as stack:
             if scales:
                 ours = stack.enter_context(recorded(learner.student, scales))
-            residuals = self._calls(model, batch.degraded, generator)
+            steps = unrolled_steps(self.progress, recipe.unroll, generator)
+            residuals = all_calls(model, batch.degraded, steps)
         if asked and self.mentor is not None:
             with ExitStack() as stack:
                 if scales:
@@ -122,15 +123,6 @@ class DistillLoss:
         for parameter in learner.adapters.parameters():
             value = value + 0.0 * parameter.sum()
         return value
-
-    def _calls(
-        self, model: nn.Module, degraded: Tensor, generator: torch.Generator
-    ) -> list[Tensor]:
-        """Residuals to train: one call's, or in the last part of the run a whole sampler's."""
-        steps = unrolled_steps(self.progress, self.recipe.unroll, generator)
-        if steps == 0:
-            return [last_call(model, degraded, draw_grid(generator))]
-        return all_calls(model, degraded, steps)
 
     def _error(self, residual: Tensor, truth: Tensor, taught: Tensor | None) -> Tensor:
         """The sum inside the logarithm, (B,)."""
@@ -149,13 +141,13 @@ class DistillLoss:
 
 
 def unrolled_steps(progress: float, share: float, generator: torch.Generator) -> int:
-    """Length of the sampler to unroll, 0 before the last `share` of a run: 3, then 2, then 1.
+    """Length of the sampler to train, 1 before the last `share` of a run; then 3, then 2, then 1.
 
     MIXED_IN of the steps take another length.
     """
     into = progress - (1.0 - share)
     if share == 0.0 or into < 0.0:
-        return 0
+        return 1
     stage = 3 - min(2, int(3.0 * into / share))
     draw = torch.rand(2, generator=generator)
     if float(draw[0]) >= MIXED_IN:

@@ -9,12 +9,11 @@ Notable choices, each for a device
 - What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
   that enters as a bias per channel of every level, as one inside every block (its gate) and as a
   tone curve on the input.
-- The sampler visits a fixed list of t, so the time step is a row of a table: at export it is a
-  constant added to a bias.
 - Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed: a
   later call sees the picture mirrored, and what the estimate so far changed in it, forms an opinion
   of its own, and the new estimate is the mean of all. Mirrored opinions err apart (geometric
-  self-ensemble, Timofte et al., CVPR 2016), so that further calls pay.
+  self-ensemble, Timofte et al., CVPR 2016). So the time step says nothing that the estimate so far
+  does not say, and is no input.
 """
 
 from dataclasses import asdict, dataclass
@@ -33,14 +32,10 @@ from .scene import BAND, SCENE_SIZE, measure_scene
 
 # Every t that a one-, two- or three-step sampler visits -> share of that call's opinion in the mean
 # of all so far. The last is where all of them start.
-SHARES = dict(
-    sorted(
-        (t, 1.0 / call)
-        for steps in (1, 2, 3)
-        for call, t in enumerate(diffuir.step_grid(steps), start=1)
-    )
-)
-VISITED_T = tuple(SHARES)
+SHARES = {
+    t: 1.0 / call for steps in (1, 2, 3) for call, t in enumerate(diffuir.step_grid(steps), start=1)
+}
+PICTURES = 24  # channels of the stem that the picture and its toned copy fill; an estimate fills 12
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,10 @@ class PlainUNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        self.stem = RepConv(36, widths[0])
+        self.stem = RepConv(PICTURES + 12, widths[0])
+        with torch.no_grad():  # an estimate so far counts for nothing until that is learnt
+            self.stem.weight[:, PICTURES:] = 0.0
+            self.stem.weight.mul_(((PICTURES + 12) / PICTURES) ** 0.5)  # fan-in is PICTURES so far
         self.encoder = nn.ModuleList(
             Chain(n, c, config.code_width)
             for n, c in zip(config.encoder_blocks, widths, strict=True)
@@ -120,7 +118,6 @@ class PlainUNet(nn.Module):
         self.diagnosis = Diagnosis(config.diagnosis_width).requires_grad_(False)
         self.read_scene = nn.Linear(SCENE_SIZE, config.code_width)
         self.read_diagnosis = nn.Linear(len(TASKS), config.code_width, bias=False)
-        self.time_rows = nn.Parameter(torch.zeros(len(VISITED_T), config.code_width))
         self.code = nn.Linear(config.code_width, config.code_width)
         self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths)
         self.curve = nn.Linear(config.code_width, 9)
@@ -135,10 +132,10 @@ class PlainUNet(nn.Module):
         own = schedule.alpha_bar[-1] - schedule.alpha_bar  # (T,), 0 at the last
         given = 1.0 - own - schedule.delta_bar
         self.register_buffer("unmix", torch.stack([own, given]).float(), persistent=False)
-        # A sampler of more than three steps gets the row of the nearest t.
-        row = (every_t[:, None] - torch.tensor(VISITED_T)[None, :]).abs().argmin(dim=1)
-        self.register_buffer("row", row, persistent=False)
-        self.register_buffer("shares", torch.tensor(list(SHARES.values())), persistent=False)
+        # A sampler of more than three steps gets the share of the nearest t.
+        nearest = [min(SHARES, key=lambda visited: abs(visited - t)) for t in every_t.tolist()]
+        shares = torch.tensor([SHARES[t] for t in nearest])
+        self.register_buffer("shares", shares, persistent=False)
 
     def forward(
         self, x_t: Tensor, condition: Tensor, time: Tensor, scene: Tensor | None = None
@@ -146,12 +143,10 @@ class PlainUNet(nn.Module):
         """Estimate of I_res = I_in - I_0 by the denoiser contract; scene (B, SCENE_SIZE) or None
         to measure it from the condition itself."""
         t = (time[:, None] - self.get_buffer("times")[None, :]).abs().argmin(dim=1)  # (B,)
-        row = self.get_buffer("row")[t]
         picture = (condition + 1.0) / 2.0
         code = self.scene_code(measure_scene(picture) if scene is None else scene)
-        code = self.with_time(code, self.time_rows[row])
         own, given = self.get_buffer("unmix")[:, t, None, None, None]  # (B, 1, 1, 1) each
-        share = self.get_buffer("shares")[row, None, None, None]
+        share = self.get_buffer("shares")[t, None, None, None]
         toned = self.tone(condition, code)
         later = own > 0.0
         so_far = torch.where(later, (x_t - given * condition) / own.clamp(min=1e-6), toned)
@@ -161,13 +156,9 @@ class PlainUNet(nn.Module):
         return condition - (so_far + share * (opinion - so_far))
 
     def scene_code(self, scene: Tensor) -> Tensor:
-        """(B, SCENE_SIZE) -> (B, code_width), before the time row is added."""
-        out: Tensor = self.read_scene(scene) + self.read_diagnosis(self.diagnosis(scene))
-        return out
-
-    def with_time(self, code: Tensor, row: Tensor) -> Tensor:
-        """The code of one call: scene code (B, code_width), row of time_rows -> (B, code_width)."""
-        out: Tensor = F.relu(self.code(F.relu(code + row)))
+        """(B, SCENE_SIZE) -> (B, code_width)."""
+        read = self.read_scene(scene) + self.read_diagnosis(self.diagnosis(scene))
+        out: Tensor = F.relu(self.code(F.relu(read)))
         return out
 
     def detail(self, pictures: Tensor, code: Tensor) -> Tensor:
@@ -175,7 +166,7 @@ class PlainUNet(nn.Module):
 
         pictures: the condition, the condition toned and, in later calls, what the estimate so far
         differs from that, (B, 9, H, W); a network for first calls (calls.py) takes six channels.
-        code: as `with_time` makes it.
+        code: as `scene_code` makes it.
         """
         x = F.pixel_unshuffle(pictures, 2)  # (B, 36, H/2, W/2)
         x = F.relu(self.stem(x) + self._bias(0, code))

@@ -104,7 +104,6 @@ def _graph(plain: PlainUNet) -> Any:
             plain,
             example_inputs=(pictures, code),
             forward_fn=lambda model, inputs: model.detail(*inputs),
-            ignored_params=list(plain.parameters(recurse=False)),  # rows of the code, kept whole
             verbose=False,
         )
     )

@@ -46,7 +46,7 @@ def kept_alive(
 def look(model: PlainUNet, synthesis: Synthesis, config: TrainConfig) -> None:
     """One call on a batch of every task in the mix, the same in every process."""
     shard, tasks = Shard(config.batch_size), len(synthesis.cycle)
-    device = model.time_rows.device
+    device = model.read_scene.weight.device
     for batch in batches(synthesis, config.seed, shard, 0, tasks, workers=0):
         diffuir.sample(model, SCHEDULE, batch.to(device).degraded, steps=1)
 

@@ -14,7 +14,7 @@ from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .diagnosis import prepare_diagnosis
-from .objective import unrolled_loss
+from .objective import first_call_loss
 from .plain_unet import PRESETS, PlainUNet
 from .revive import kept_alive, look, revive, revive_levels
 from .temporal import temporal_loss
@@ -23,7 +23,7 @@ from .weights import Provenance, begin_from, continued, save_student
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind. Not so the biases and
 # gates that the code turns into: they shut a unit faster than its kernel can learn (LOG.md).
-SCENE_PATH = r"read_scene|read_diagnosis|time_rows|code|curve"
+SCENE_PATH = r"read_scene|read_diagnosis|code|curve"
 # The body's kernels; gates, and stem and head, which touch pixels, stay with Adam.
 BODY = r"(encoder|decoder|down|up)\..*(?<!gate\.)weight"
 STUDENT_TRAIN = TrainConfig(
@@ -73,7 +73,7 @@ def train_student(
         clips = Clips(synthesis, recipe.clip_frames)
         reports = train(model, temporal_loss, clips, recipe.train, folder, minutes)
     else:
-        reports = train(model, unrolled_loss, synthesis, recipe.train, folder, minutes)
+        reports = train(model, first_call_loss, synthesis, recipe.train, folder, minutes)
     return kept_alive(reports, model, lambda report: report.ema, seen, recipe.train.seed)
 
 

@@ -115,7 +115,7 @@ class Whole(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         degraded = 2.0 * x - 1.0
-        code = self.student.scene_code(measure_scene(x)) + self.student.time_rows[0]
+        code = self.student.scene_code(measure_scene(x))
         seen = torch.cat([degraded, degraded], dim=1)
         return (degraded + self.student.detail(seen, code) + 1.0) / 2.0
 

@@ -43,7 +43,10 @@ class Machine:
 def test_ladder_gives_up_steps_then_size_then_model() -> None:
     told = [(r.model, r.steps, r.shrink) for r in HD]
     assert told[:4] == [("base", 3, 1), ("base", 2, 1), ("base", 1, 1), ("base", 1, 2)]
-    assert told[-2:] == [("base", 1, 12), ("tiny", 1, 12)]
+    # "tiny" at full size would cost as much as "base" at half of it.
+    assert told[4:6] == [("tiny", 1, 2), ("tiny", 1, 3)] and told[-1] == ("tiny", 1, 12)
+    alone = [(r.model, r.shrink) for r in ladder(1280, 720, models=MODELS[:1])]
+    assert alone[:3] == [("base", 1), ("base", 2), ("base", 3)] and alone[-1] == ("base", 12)
     assert str(HD[0]) == "base, 3 steps, full size" and str(HD[3]) == "base, 1 step, 1/2 size"
 
 

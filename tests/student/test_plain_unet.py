@@ -14,7 +14,6 @@ from pellucid_student.plain_unet import (
     PICO,
     PRESETS,
     SHARES,
-    VISITED_T,
     PlainUNet,
     PlainUNetConfig,
     receptive_radius,
@@ -24,6 +23,7 @@ from pellucid_student.weights import Provenance, load_student, parameter_count, 
 from pellucid_teacher.processes import diffuir
 
 SCHED = diffuir.schedule()
+FIRST_T = diffuir.step_grid(1)[0]
 
 
 def student(config: PlainUNetConfig = PICO, seed: int = 0) -> PlainUNet:
@@ -71,22 +71,30 @@ def test_it_is_a_denoiser_for_the_sampler(steps: int) -> None:
     assert restored.abs().max() <= 1
 
 
-def test_time_selects_its_row() -> None:
+def test_a_call_is_an_opinion_on_the_picture_or_on_its_mirror_image() -> None:
     model = student()
-    scene = model.scene_code(measure_scene((condition() + 1) / 2))
-    for row, t in enumerate(VISITED_T):
-        time = SCHED.time(torch.tensor([t]))
-        code = model.with_time(scene, model.time_rows[row])
-        toned, before = model.tone(condition(), code), condition(seed=2)
-        if t == VISITED_T[-1]:
+    code = model.scene_code(measure_scene((condition() + 1) / 2))
+    toned, before = model.tone(condition(), code), condition(seed=2)
+    for t, share in SHARES.items():
+        if t == FIRST_T:
             seen = torch.cat([condition(), toned, torch.zeros_like(toned)], dim=1)
             estimate = toned + model.detail(seen, code)
         else:
             seen = torch.cat([condition(), toned, before - toned], dim=1)
             opinion = toned + model.detail(seen.flip(3), code).flip(3)
-            estimate = before + SHARES[t] * (opinion - before)
-        state = reached(before, condition(), t)
-        assert torch.allclose(model(state, condition(), time), condition() - estimate, atol=2e-5)
+            estimate = before + share * (opinion - before)
+        residual = model(
+            reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
+        )
+        assert torch.allclose(residual, condition() - estimate, atol=2e-5)
+
+
+def test_a_fresh_network_makes_later_calls_without_looking_at_the_estimate() -> None:
+    """So a photo's second step is worth something before anybody has trained it."""
+    torch.manual_seed(0)
+    model, code = PlainUNet(PICO).eval(), torch.rand(1, PICO.code_width)
+    seen = [torch.cat([condition(), condition(), condition(seed=s)], dim=1) for s in (2, 3)]
+    assert torch.equal(model.detail(seen[0], code), model.detail(seen[1], code))
 
 
 def test_calls_share_alike() -> None:
@@ -107,7 +115,7 @@ def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
             reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
         )
         moved = (condition() - residual - before) / (condition() - before)
-        nearest = min(VISITED_T, key=lambda row: abs(row - t))
+        nearest = min(SHARES, key=lambda row: abs(row - t))
         assert torch.allclose(moved, torch.full_like(moved, SHARES[nearest]), atol=1e-2)
 
 
@@ -135,7 +143,7 @@ def test_a_first_call_needs_no_estimate() -> None:
 def reached(estimate: Tensor, degraded: Tensor, t: int) -> Tensor:
     """The sampler's state at t after calls that all returned `estimate`."""
     state = diffuir.start_state(SCHED, degraded, 0.0, None)
-    last = VISITED_T[-1]
+    last = FIRST_T
     return (
         state
         if t == last

@@ -21,11 +21,12 @@ PICTURE = 2 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1
 @pytest.fixture
 def model() -> PlainUNet:
     """Drawn at random, all of it awake."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     drawn = PlainUNet(PICO)
     for parameter in drawn.parameters():
         nn.init.normal_(parameter, std=0.1)
-    revive(drawn, lambda: restored(drawn), seed=0)  # a drawn network may have some, too
+    while revive(drawn, lambda: restored(drawn), seed=0):  # a drawn network has some, too
+        pass
     return drawn
 
 

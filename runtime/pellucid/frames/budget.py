@@ -10,6 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 
 SHRINKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)  # whole numbers: reduced by averaging k x k pixels
+# Below half of the size streaks and grain are averaged away before the network sees them: a smaller
+# model that still sees them is worth more than a larger one that does not.
+FINE = 2
 MIN_SIDE = 48  # px, of the reduced picture; smaller ones show the network nothing
 MAX_PASS_PIXELS = 2_100_000  # of one network pass: 1920x1080, about 0.6 GB
 
@@ -34,7 +37,8 @@ class Rung:
 def ladder(
     width: int, height: int, steps: int = 1, models: tuple[tuple[str, float], ...] = (("tiny", 1),)
 ) -> tuple[Rung, ...]:
-    """Rungs for frames of a size, best first: fewer steps, then smaller, then smaller models.
+    """Rungs for frames of a size, best first: fewer steps, then half of the size, then a smaller
+    model, and smaller still with the last one.
 
     models: (name, cost of a step and pixel), the wanted one first.
     """
@@ -45,8 +49,11 @@ def ladder(
     name, cost = models[0]
     largest = shrinks[0] ** 2
     rungs = [Rung(name, s, shrinks[0], cost * s / largest) for s in range(steps, 0, -1)]
-    rungs += [Rung(name, 1, k, cost / k**2) for k in shrinks[1:]]
-    rungs += [Rung(n, 1, shrinks[-1], c / shrinks[-1] ** 2) for n, c in models[1:] if c < cost]
+    for name, cost in models:
+        enough = shrinks[-1] if name == models[-1][0] else max(FINE, shrinks[0])
+        for k in shrinks:
+            if k <= enough and cost / k**2 < rungs[-1].cost:
+                rungs.append(Rung(name, 1, k, cost / k**2))
     return tuple(rungs)
 
 

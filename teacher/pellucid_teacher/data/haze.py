@@ -49,7 +49,9 @@ def add_haze(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
     """Hazy version of `clean`, (H, W, 3); `depth` (H, W) in metres, or None to imagine one."""
     if depth is None:
         distance = imagined_depth(clean, rng) + float(rng.uniform(0.0, 0.35))
-        beta = float(rng.uniform(0.8, 3.2))
+        # Outdoors most haze is thin: only the distance pales.
+        thin = rng.random() < 0.25
+        beta = float(rng.uniform(0.25, 0.9) if thin else rng.uniform(0.8, 3.2))
     else:
         # What is nearest may be clear while the far wall is gone: indoor benchmarks look so.
         distance = depth - float(rng.uniform(0.0, 0.9)) * float(depth.min())
