@@ -1,6 +1,6 @@
 """Build the files the runtime loads: python -m pellucid_export WEIGHTS -o DIR [--steps 1 2 3]
 
-Weights that learnt from clips give the file for frames, others the files for photos.
+The files for photos and the one for frames; of weights that learnt from clips only the latter.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> int:
         for steps in args.steps or of_photos:
             path = args.out / f"allinone-{provenance.preset}-{steps}step.onnx"
             _tell(export_onnx(student, provenance, steps, path))
-        if provenance.clip_frames:
+        if provenance.clip_frames or args.steps is None:
             path = args.out / f"allinone-{provenance.preset}-frames.onnx"
             _tell(export_frames(student, provenance, path))
     except ParityError as error:

@@ -7,6 +7,7 @@ from pellucid.card import SCHEMA_VERSION
 from pellucid.scene import SCENE_SIZE
 from pellucid_student.calls import saved_macs_per_pixel
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
+from pellucid_student.temporal import TRUST_REACH
 from pellucid_student.weights import Provenance, parameter_count
 from pellucid_teacher.macs import count_macs
 
@@ -54,6 +55,7 @@ def frame_card(student: PlainUNet, provenance: Provenance) -> dict[str, object]:
         "id": f"allinone-{provenance.preset}-frames",
         "purpose": "blind restoration of video, each frame from the last one's result",
         "macs_per_pixel": macs_per_pixel(student),
+        "receptive_field": receptive_radius(student.config) + TRUST_REACH,
         "temporal": {"frames": 1, "state": "the last output, carried along the motion"},
     }
 

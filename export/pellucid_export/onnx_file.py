@@ -63,15 +63,7 @@ def export_onnx(
 def export_frames(
     student: PlainUNet, provenance: Provenance, path: Path, floor_db: float = FLOAT_FLOOR_DB["fp32"]
 ) -> Exported:
-    """The same for frames of a stream, one call each: `input` and `state`, see FrameRestoration.
-
-    Raises ValueError for a student that has not learnt from clips.
-    """
-    if not provenance.clip_frames:
-        raise ValueError(
-            f"this {provenance.preset} has learnt from photos only; train it further with "
-            "`pellucid train student --clips 4 --start WEIGHTS`"
-        )
+    """The same for frames of a stream, one call each: `input` and `state`, see FrameRestoration."""
     return write_onnx(FrameRestoration(student), frame_card(student, provenance), path, floor_db)
 
 

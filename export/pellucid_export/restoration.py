@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pellucid_student.calls import first_call, later_call
 from pellucid_student.plain_unet import SHARES, PlainUNet
 from pellucid_student.scene import SCENE_SIZE, measure_scene
+from pellucid_student.temporal import accumulate
 from pellucid_teacher.processes import diffuir
 
 UNMEASURED = -1.0
@@ -63,17 +64,15 @@ class Restoration(nn.Module):
         for call, move in enumerate(self.moves, start=1):
             share = move / (moved + move)
             carried, moved = carried + share * (clean - carried), moved + move
-            clean = self._later(carried, degraded, toned, code, self.shares[call])
+            opinion = self._later(carried, degraded, toned, code)
+            clean = (carried + self.shares[call] * (opinion - carried)).clamp(-1.0, 1.0)
         return (clean + 1.0) / 2.0
 
-    def _later(
-        self, so_far: Tensor, degraded: Tensor, toned: Tensor, code: Tensor, share: float
-    ) -> Tensor:
-        """Estimate of a later call, from that of the calls before."""
+    def _later(self, so_far: Tensor, degraded: Tensor, toned: Tensor, code: Tensor) -> Tensor:
+        """Opinion of a later call."""
         network = self.student.later
         assert network is not None
-        opinion = self._opinion(network, [degraded, toned, so_far - toned], toned, code)
-        return (so_far + share * (opinion - so_far)).clamp(-1.0, 1.0)
+        return self._opinion(network, [degraded, toned, so_far - toned], toned, code)
 
     def _opinion(
         self, network: PlainUNet, pictures: list[Tensor], toned: Tensor, code: Tensor
@@ -103,7 +102,8 @@ class FrameRestoration(Restoration):
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
         degraded = 2.0 * picture - 1.0
         toned = self.student.tone(degraded, code)
-        restored = (self._later(carried, degraded, toned, code, self.shares[1]) + 1.0) / 2.0
+        opinion = self._later(carried, degraded, toned, code)
+        restored = (accumulate(carried, opinion).clamp(-1.0, 1.0) + 1.0) / 2.0
         return restored[:, :, :height, :width]
 
 

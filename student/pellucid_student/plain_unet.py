@@ -10,8 +10,8 @@ Notable choices, each for a device
   that enters as a bias per channel of every level, as one inside every block (its gate) and as a
   tone curve on the input.
 - Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed: a
-  later call sees the picture mirrored, and what the estimate so far changed in it, forms an opinion
-  of its own, and the new estimate is the mean of all. Mirrored opinions err apart (geometric
+  later call sees the picture mirrored, and, if it has learnt from clips, what the estimate so far
+  changed; the new estimate is the mean of all opinions. Mirrored ones err apart (geometric
   self-ensemble, Timofte et al., CVPR 2016). So the time step says nothing that the estimate so far
   does not say, and is no input.
 """

@@ -3,8 +3,8 @@
 A later call of the sampler takes the mean of its own opinion and the estimate so far. In a clip the
 result of the frame before is such an estimate, once it is carried along the motion: so one call a
 frame gives more than several calls give a photo, whose opinions all see the same grain and drops.
-The network and its time rows stay as they are; it only has to learn what a carried estimate is
-worth, where it fits and where something has come into view.
+Where what was carried does not fit, because something has come into view, the opinion stands
+alone: cells of 8x8 px whose means differ tell (`trust`). Photos' weights can do this as they are.
 
 In training the chain runs over a short clip, on the motion that the runtime would find, and only
 its last call is trained; with one frame it is the photo's own first call, which stays as good.
@@ -18,9 +18,13 @@ from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.processes import diffuir
 
 from .objective import ENOUGH
+from .plain_unet import SHARES
 from .rollout import SCHEDULE
 from .terms import rms
 
+CELL = 8  # px: grain and drops are averaged away, things are not
+SURE, UNSURE = 3.0 / 127.5, 9.0 / 127.5  # difference of means, 8-bit levels on the scale [-1, 1]
+ADDED = 0.4  # rain and snow add light: what is brighter now counts less than what is darker
 START_T, CARRIED_T = diffuir.step_grid(2)  # a carried estimate enters where a second call would
 FIRST_FRAME_SHARE = 0.3  # of the steps: a clip's first frame, which is like a photo
 
@@ -37,6 +41,25 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(picture, grid, padding_mode="border", align_corners=True)
 
 
+def trust(carried: Tensor, opinion: Tensor) -> Tensor:
+    """How far a carried result is to be believed, 0..1; (B, 3, H, W) each -> (B, 1, H, W).
+
+    H and W multiples of CELL. Reaches 12 px: TRUST_REACH.
+    """
+    difference = F.avg_pool2d(carried - opinion, CELL)
+    doubt = torch.maximum(difference, -ADDED * difference).amax(dim=1, keepdim=True)
+    believed = ((UNSURE - doubt) / (UNSURE - SURE)).clamp(0.0, 1.0)
+    return F.interpolate(believed, scale_factor=CELL, mode="bilinear", align_corners=False)
+
+
+TRUST_REACH = CELL + CELL // 2  # px: a cell, and half of one between two centres
+
+
+def accumulate(carried: Tensor, opinion: Tensor) -> Tensor:
+    """The mean of both where the carried result is believed, the opinion elsewhere."""
+    return opinion + (1.0 - SHARES[CARRIED_T]) * trust(carried, opinion) * (carried - opinion)
+
+
 def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Tensor:
     """Residual of a frame, (B, 3, H, W), by one call.
 
@@ -47,7 +70,10 @@ def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Te
         own, t = degraded - carried, CARRIED_T
         state = diffuir.reverse_step(SCHEDULE, state, own, degraded, START_T, CARRIED_T)
     residual: Tensor = model(state, degraded, diffuir.time_of(SCHEDULE, t, degraded))
-    return residual
+    if carried is None:
+        return residual
+    opinion = carried + (degraded - residual - carried) / SHARES[CARRIED_T]
+    return degraded - accumulate(carried, opinion)
 
 
 @torch.no_grad()

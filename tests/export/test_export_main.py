@@ -29,6 +29,10 @@ def test_clips_give_the_file_for_frames_and_photos_the_others(
     assert files_of(photos, tmp_path / "b", monkeypatch, "--steps", "1") == [
         "allinone-pico-1step.onnx"
     ]
+    assert files_of(photos, tmp_path / "c", monkeypatch) == [
+        *(f"allinone-pico-{steps}step.onnx" for steps in (1, 2, 3)),
+        "allinone-pico-frames.onnx",
+    ]
 
 
 def test_missing_weights_are_one_line(

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 from pellucid.motion import carry
 from pellucid_student.objective import ENOUGH
 from pellucid_student.plain_unet import PICO, PlainUNet
-from pellucid_student.temporal import frame_call, restore_clip, temporal_loss, warp
+from pellucid_student.temporal import (
+    CELL,
+    TRUST_REACH,
+    accumulate,
+    frame_call,
+    restore_clip,
+    temporal_loss,
+    trust,
+    warp,
+)
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.processes import diffuir
 
@@ -56,9 +65,34 @@ def test_each_frame_starts_from_the_last_ones_estimate() -> None:
     expected = 0.75 * data.degraded[:, 0]
     for f in range(3):
         if f > 0:
-            expected = (warp(expected, data.flow[:, f - 1]) + data.degraded[:, f]) / 2
+            expected = accumulate(warp(expected, data.flow[:, f - 1]), data.degraded[:, f])
         assert torch.allclose(restored[f], expected.clamp(-1, 1), atol=1e-5)
     assert [carried for carried, _ in model.calls] == [False, True, True]
+
+
+def test_what_fits_is_averaged_and_what_does_not_is_left_behind() -> None:
+    opinion = 0.2 * rand(1, 3, 32, 48)
+    grain = 0.2 * rand(1, 3, 32, 48, seed=4)
+    assert torch.allclose(accumulate(opinion + 0.01, opinion), opinion + 0.005, atol=1e-6)
+    assert float(trust(opinion + grain, opinion).mean()) > 0.8, "grain has no mean"
+    thing = torch.zeros_like(opinion)
+    thing[..., 16:, 24:] = 0.3  # was there and has gone: 38 levels
+    left = accumulate(opinion + thing, opinion)
+    assert torch.allclose(left[..., 24:, 32:], opinion[..., 24:, 32:], atol=1e-6)
+    assert torch.allclose(left[..., :4, :12], opinion[..., :4, :12], atol=1e-6)
+    # The other way round it may be rain that the carried result is rid of.
+    drop = torch.full_like(opinion, 6 / 127.5)
+    assert float(trust(opinion - drop, opinion).min()) == 1.0
+    assert float(trust(opinion + drop, opinion).max()) < 0.6
+
+
+def test_trust_reaches_as_far_as_it_says() -> None:
+    carried = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    trust(carried + 6 / 127.5, torch.zeros(1, 3, 64, 64))[0, 0, 31, 33].backward()
+    assert carried.grad is not None
+    rows, cols = carried.grad[0].abs().sum(0).nonzero(as_tuple=True)
+    reach = max(int((rows - 31).abs().max()), int((cols - 33).abs().max()))
+    assert TRUST_REACH - CELL // 2 < reach <= TRUST_REACH
 
 
 def test_a_frame_without_predecessor_is_a_photo() -> None:
