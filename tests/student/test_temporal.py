@@ -88,7 +88,7 @@ def test_what_fits_is_averaged_and_what_does_not_is_left_behind() -> None:
 
 def test_trust_reaches_as_far_as_it_says() -> None:
     carried = torch.zeros(1, 3, 64, 64, requires_grad=True)
-    trust(carried + 6 / 127.5, torch.zeros(1, 3, 64, 64))[0, 0, 31, 33].backward()
+    trust(carried + 6 / 127.5, torch.zeros(1, 3, 64, 64))[0, 0, 31, 33].backward()  # type: ignore[no-untyped-call]
     assert carried.grad is not None
     rows, cols = carried.grad[0].abs().sum(0).nonzero(as_tuple=True)
     reach = max(int((rows - 31).abs().max()), int((cols - 33).abs().max()))
