@@ -153,6 +153,8 @@ def test_frames_and_photos_are_restored_alike() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     frame = open_pass("tiny", 1, 1)(pixels, measure_scene(pixels))
     assert np.abs(frame.astype(int) - Restorer(threads=1)(pixels)).max() <= 1
-    assert rank_models("tiny")[0] == ("tiny", 1.0)
+    (first, dear), (second, cheap) = rank_models("tiny")
+    assert (first, second) == ("tiny", "pico") and 3 * cheap < dear
+    assert [name for name, _ in rank_models("pico")] == ["pico"]
     with pytest.raises(ModelError, match="no such model file"):
         open_pass("gone.onnx", 1)

@@ -42,9 +42,12 @@ def run(made: onnx.ModelProto, height: int = 12, width: int = 18) -> Array:
     session = onnxruntime.InferenceSession(
         made.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    channels = session.get_inputs()[0].shape[1]
-    x = np.random.default_rng(0).random((1, channels, height, width), np.float32)
-    return np.asarray(session.run(None, {"input": x})[0])
+    rng = np.random.default_rng(0)
+    feeds = {
+        port.name: rng.random((1, port.shape[1], height, width), np.float32)
+        for port in session.get_inputs()  # `input`, and `state` in files for frames
+    }
+    return np.asarray(session.run(None, feeds)[0])
 
 
 def unshuffle(r: int, perm: tuple[int, ...] = (0, 1, 3, 5, 2, 4), **conv: Any) -> Any:
