@@ -38,8 +38,8 @@ def test_the_layer_with_the_outlier_ranks_first() -> None:
     with torch.no_grad():
         student.stem.weight[0] = 0.0  # channel 0 is always 0 ...
         student.stem.bias[0] = 0.0
-        student.bias[0].weight[0] = 0.0  # type: ignore[index,operator]
-        student.bias[0].bias[0] = 0.0  # type: ignore[index,operator]
+        student.bias[0].weight[0] = 0.0  # type: ignore[operator]
+        student.bias[0].bias[0] = 0.0  # type: ignore[operator]
         student.encoder[0][0].conv1.weight[:, 0] = 60.0  # type: ignore[index]
         # ... so these weights do nothing but coarsen the grid of all the others
     found = measure_sensitivity(Restoration(student, 1), [picture(i) for i in range(3)])
