@@ -86,6 +86,7 @@ class FrameRestoration(Restoration):
     """One frame of a stream by one call, from the last frame's result (pellucid_student.temporal).
 
     state: (1, 3, H, W) in [0, 1], the last output carried along the motion (pellucid.motion). The
+    output is the mean of it and of this frame's opinion where it fits, the opinion elsewhere. The
     first frame of a shot has none: it is restored as a photo, in one step.
     """
 

@@ -23,6 +23,7 @@ from .rollout import SCHEDULE
 from .terms import rms
 
 CELL = 8  # px: grain and drops are averaged away, things are not
+TRUST_REACH = CELL + CELL // 2  # px: a cell, and half of one between two centres
 SURE, UNSURE = 3.0 / 127.5, 9.0 / 127.5  # difference of means, 8-bit levels on the scale [-1, 1]
 ADDED = 0.4  # rain and snow add light: what is brighter now counts less than what is darker
 START_T, CARRIED_T = diffuir.step_grid(2)  # a carried estimate enters where a second call would
@@ -44,15 +45,12 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
 def trust(carried: Tensor, opinion: Tensor) -> Tensor:
     """How far a carried result is to be believed, 0..1; (B, 3, H, W) each -> (B, 1, H, W).
 
-    H and W multiples of CELL. Reaches 12 px: TRUST_REACH.
+    H and W multiples of CELL; looks TRUST_REACH px far.
     """
     difference = F.avg_pool2d(carried - opinion, CELL)
     doubt = torch.maximum(difference, -ADDED * difference).amax(dim=1, keepdim=True)
     believed = ((UNSURE - doubt) / (UNSURE - SURE)).clamp(0.0, 1.0)
     return F.interpolate(believed, scale_factor=CELL, mode="bilinear", align_corners=False)
-
-
-TRUST_REACH = CELL + CELL // 2  # px: a cell, and half of one between two centres
 
 
 def accumulate(carried: Tensor, opinion: Tensor) -> Tensor:
