@@ -7,7 +7,8 @@ Where what was carried does not fit, because something has come into view, the o
 alone: cells of 8x8 px whose means differ tell (`trust`). Photos' weights can do this as they are.
 
 In training the chain runs over a short clip, on the motion that the runtime would find, and only
-its last call is trained; with one frame it is the photo's own first call, which stays as good.
+its last call is trained; with one frame it is the photo's own first call. Exposure suffers in such
+a training (LOG.md), so its weights are for frames only.
 """
 
 import torch
