@@ -70,11 +70,15 @@ class FakeNetwork:
     def __init__(self, clock: FakeClock, full_s: float = 0.0) -> None:
         self.clock, self.full_s = clock, full_s
         self.scenes: list[Scene] = []
+        self.expected: set[tuple[tuple[int, int], Rung]] = set()
 
     def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored:
         self.scenes = [*self.scenes[-19:], scene]
         self.clock.sleep(self.full_s * rung.cost)
         return Restored(np.asarray(255 - pixels, np.uint8), self.full_s * rung.cost)
+
+    def expect(self, size: tuple[int, int], rung: Rung) -> None:
+        self.expected.add((size, rung))
 
 
 def camera(clock: FakeClock, count: int, picture: Callable[[int], Pixels]) -> Iterator[Frame]:

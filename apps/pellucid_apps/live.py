@@ -69,7 +69,9 @@ def live(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads (default: a few).")
     ] = None,
-    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
+    engine: Annotated[
+        str, typer.Option(help="auto (openvino where installed), onnxruntime or openvino.")
+    ] = "auto",
     show_list: Annotated[bool, typer.Option("--list", help="List the cameras and stop.")] = False,
 ) -> None:
     """Restore a camera or another stream of frames while it runs.

@@ -26,6 +26,7 @@ from .card import KEY, card, frame_card
 from .gates import FLOAT_FLOOR_DB, ParityError, agreement_db
 from .onnx_rewrites import rewrite_for_devices
 from .restoration import FrameRestoration, ImageRestoration, Restoration, unmeasured_scene
+from .scene_branch import measure_on_demand
 
 OPSET = 20
 EXAMPLE_SIZE = (50, 70)
@@ -74,6 +75,8 @@ def write_onnx(
     restoration = restoration.eval()
     model = to_onnx(restoration, told)
     rewrite_for_devices(model)
+    measure_on_demand(model)
+    onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
     parity = _parity_db(data, restoration)
     if parity < floor_db:

@@ -75,7 +75,7 @@ def _maker(model: onnx.ModelProto, name: str, op: str) -> onnx.NodeProto | None:
 
 
 def _readers(model: onnx.ModelProto, name: str) -> int:
-    read = [source for node in model.graph.node for source in node.input]
+    read = [source for node in model.graph.node for source in reads(node)]
     return (read + [output.name for output in model.graph.output]).count(name)
 
 
@@ -159,6 +159,13 @@ def _to_dcr(model: onnx.ModelProto, shuffle: onnx.NodeProto, weights: _Weights) 
     return True
 
 
+def reads(node: onnx.NodeProto) -> list[str]:
+    """Tensors that a node reads, in the branches it holds, too; names of theirs are among them."""
+    branches = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    inner = [name for branch in branches for held in branch.node for name in reads(held)]
+    return [*node.input, *inner]
+
+
 def drop_unused(model: onnx.ModelProto) -> None:
     """Remove nodes, initializers and notes that nothing reads any more."""
     graph = model.graph
@@ -167,7 +174,7 @@ def drop_unused(model: onnx.ModelProto) -> None:
     for node in reversed(graph.node):
         if wanted.intersection(node.output):
             kept.append(node)
-            wanted.update(node.input)
+            wanted.update(reads(node))
     del graph.node[:]
     graph.node.extend(reversed(kept))
     wanted.update(value.name for value in graph.input)

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from pellucid.openvino_engine import SCENE, with_byte_ports
+from pellucid.openvino_engine import SCENE
+from pellucid.openvino_frames import with_byte_ports
 
 from .card import KEY
 from .gates import ExportError
@@ -132,7 +133,7 @@ class OpenVinoMaker:
         levels = ops.round(ops.multiply(restored, np.float32(255.0)), "half_to_even")
         levels.output(0).set_names({"output"})
         model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
-        return with_byte_ports(ov, model)
+        return with_byte_ports(model)
 
     def _with_scene_held(self, model: "openvino.Model") -> "openvino.Model":
         """`scene` as a constant, UNMEASURED, that keeps its name."""

@@ -1,6 +1,5 @@
 """OpenVINO around an exported restorer: .onnx files and OpenVINO IR (.xml)."""
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,13 @@ from numpy.typing import NDArray
 from .card import KEY, ModelCard, read_card
 from .engine import STATE, check_state, default_threads
 from .errors import ModelError, PhotoError
+from .openvino_frames import FrameGraphs
+from .scene import measure_scene
 
 if TYPE_CHECKING:
     import openvino
 
 SCENE = "scene"
-KEPT_FRAME_SIZES = 4  # compiled graphs; a live stream moves between a few sizes
 
 
 class OpenVinoEngine:
@@ -38,7 +38,6 @@ class OpenVinoEngine:
             ) from error
         if threads is not None and threads < 1:
             raise ModelError(f"threads must be at least 1, got {threads}")
-        self._openvino: Any = openvino
         self._device = device
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": precision,
@@ -55,7 +54,8 @@ class OpenVinoEngine:
         self.takes_state = _check_ports(self._model, path)
         self._no_scene = _open_scene_port(openvino, self._model, self.card.scene_size)
         self.takes_scene = self._no_scene is not None
-        self._frames: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        pictures = 2 if self.takes_state else 1
+        self._frames = FrameGraphs(self._model, pictures, self._compile, device == "CPU")
         self._request: Any = None
 
     def run(
@@ -64,12 +64,13 @@ class OpenVinoEngine:
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph;
+        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it;
         state (1, 3, H, W) for files that take one."""
         check_state(self.card, self.takes_state, state is not None)
         try:
             if self._request is None:  # live video never needs this graph
                 self._request = self._compile(self._model)
+            scene = self._scene_of(image[0].transpose(1, 2, 0)) if scene is None else scene
             restored = self._infer(self._request, image, scene, state)
         except Exception as error:
             raise self._failed(error, image.shape[3], image.shape[2]) from error
@@ -88,8 +89,8 @@ class OpenVinoEngine:
     ) -> NDArray[np.uint8]:
         """(H, W, 3) RGB -> (H, W, 3); scene as in `run`, state (H, W, 3) for files that take one.
 
-        Types, layout, scaling, clipping and rounding are part of the graph. The first frame of a
-        size compiles a graph for it. Raises PhotoError for anything else than such a frame.
+        Types, layout, scaling, clipping and rounding are part of the graph. Raises PhotoError for
+        anything else than such a frame.
         """
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
             raise PhotoError(f"expected an (H, W, 3) uint8 frame, got {frame.shape} {frame.dtype}")
@@ -97,12 +98,8 @@ class OpenVinoEngine:
         check_state(self.card, self.takes_state, state is not None)
         last = None if state is None else state[None]
         try:
-            if size not in self._frames:
-                self._frames[size] = self._compile(self._frame_model(*size))
-                if len(self._frames) > KEPT_FRAME_SIZES:
-                    self._frames.popitem(last=False)
-            self._frames.move_to_end(size)
-            restored = self._infer(self._frames[size], frame[None], scene, last)[0]
+            scene = self._scene_of(frame) if scene is None else scene
+            restored = self._infer(self._frames.request(size), frame[None], scene, last)[0]
         except Exception as error:
             raise self._failed(error, size[1], size[0]) from error
         if restored.shape != frame.shape:
@@ -111,6 +108,19 @@ class OpenVinoEngine:
                 "pellucid runs models whose output has the size of their input"
             )
         return np.asarray(restored, np.uint8)
+
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        """Get ready for frames of any size, or begin to in the background for frames of (H, W)."""
+        if size is None:
+            self._frames.for_any_size()
+        else:
+            self._frames.expect(size)
+
+    def _scene_of(self, pixels: NDArray[Any]) -> NDArray[np.float32] | None:
+        """The graph's default, measured here if the default says so (negative entries)."""
+        if self._no_scene is not None and self._no_scene.min() < 0.0:
+            return measure_scene(pixels)
+        return self._no_scene
 
     def _compile(self, model: "openvino.Model") -> Any:
         compiled = self._core.compile_model(model, self._device, self._settings)
@@ -126,47 +136,17 @@ class OpenVinoEngine:
         feeds: list[NDArray[Any]] = [np.ascontiguousarray(picture)]
         if state is not None:
             feeds.append(np.ascontiguousarray(state))
-        if self._no_scene is not None:
-            fed = self._no_scene if scene is None else scene.reshape(self._no_scene.shape)
-            feeds.append(np.ascontiguousarray(fed, np.float32))
+        if self.takes_scene and scene is not None:
+            feeds.append(np.ascontiguousarray(scene.reshape(1, -1), np.float32))
         # The result is copied: the next call would write over it.
         result = request.infer(feeds, share_inputs=True, share_outputs=False)
         return np.asarray(result[0])
-
-    def _frame_model(self, height: int, width: int) -> "openvino.Model":
-        """uint8 NHWC in and out at one size."""
-        ov, ops = self._openvino, self._openvino.opset13
-        model = self._model.clone()
-        pictures = 2 if self.takes_state else 1
-        model.reshape(dict.fromkeys(range(pictures), [1, 3, height, width]))
-        restored = model.output(0).get_node().input_value(0)
-        levels = ops.multiply(ops.clamp(restored, 0.0, 1.0), np.float32(255.0))
-        levels = ops.round(levels, "half_to_even")
-        model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
-        return with_byte_ports(ov, model, pictures)
 
     def _failed(self, error: Exception, width: int, height: int) -> ModelError:
         return ModelError(
             f"{self.card.id} failed on a {width}x{height} picture on OpenVINO's {self._device}: "
             f"{_reason(error)}"
         )
-
-
-def with_byte_ports(openvino: Any, model: "openvino.Model", pictures: int = 1) -> "openvino.Model":
-    """uint8 NHWC ports for a graph of planes: input scaled to [0, 1], output already in levels.
-
-    pictures: how many of the first inputs are pictures."""
-    steps = openvino.preprocess.PrePostProcessor(model)
-    byte, pixels, planes = openvino.Type.u8, openvino.Layout("NHWC"), openvino.Layout("NCHW")
-    for taken in (steps.input(index) for index in range(pictures)):
-        taken.tensor().set_element_type(byte).set_layout(pixels)
-        taken.model().set_layout(planes)
-        taken.preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
-    given = steps.output(0)
-    given.model().set_layout(planes)
-    given.tensor().set_element_type(byte).set_layout(pixels)
-    built: openvino.Model = steps.build()
-    return built
 
 
 def metadata_of(model: "openvino.Model") -> dict[str, str]:
@@ -180,28 +160,33 @@ def metadata_of(model: "openvino.Model") -> dict[str, str]:
 def _open_scene_port(
     ov: Any, model: "openvino.Model", scene_size: int
 ) -> NDArray[np.float32] | None:
-    """Make `scene` the model's second input; its default value, or None if there is no scene.
+    """Make `scene` the model's last input; its default value, or None if there is no scene.
 
     OpenVINO has no inputs with defaults: its reader turns ONNX's overridable initializer into a
-    constant, and every tile would measure a scene of its own.
+    constant, and every tile would measure a scene of its own. Where the graph chooses between the
+    given code and one that it measures, the port takes the choice's place: nothing is measured.
     """
-    if scene_size == 0:
+    shape = [1, scene_size]
+    made = [node.output(0) for node in model.get_ordered_ops() if len(node.outputs()) == 1]
+    fitting = [out for out in made if out.get_partial_shape() == ov.PartialShape(shape)]
+    held = [out for out in fitting if _is_constant(out) and SCENE in out.get_names()]
+    if scene_size == 0 or not held:
         return None
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "Constant" or list(node.output(0).shape) != [1, scene_size]:
-            continue
-        if SCENE not in node.output(0).get_names():
-            continue
-        default = np.array(node.data, np.float32)
-        port = ov.opset13.parameter([1, scene_size], ov.Type.f32, SCENE)
-        for target in node.output(0).get_target_inputs():
-            target.replace_source_output(port.output(0))
-        node.output(0).set_names(set())
-        port.output(0).set_names({SCENE})
-        model.add_parameters([port])
-        model.validate_nodes_and_infer_types()
-        return default
-    return None
+    choices = [out for out in fitting if out.get_node().get_type_name() in ("If", "Select")]
+    place = (choices or held)[0]
+    port = ov.opset13.parameter(shape, ov.Type.f32, SCENE)
+    for target in place.get_target_inputs():
+        target.replace_source_output(port.output(0))
+    default = np.array(held[0].get_node().data, np.float32)
+    held[0].set_names(set())
+    port.output(0).set_names({SCENE})
+    model.add_parameters([port])
+    model.validate_nodes_and_infer_types()
+    return default
+
+
+def _is_constant(output: Any) -> bool:
+    return bool(output.get_node().get_type_name() == "Constant")
 
 
 def _check_ports(model: "openvino.Model", path: Path) -> bool:

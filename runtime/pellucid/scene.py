@@ -61,7 +61,9 @@ def thumbnail(pixels: NDArray[Any]) -> Floats:
 
 def measure_light(pixels: NDArray[Any]) -> Floats:
     """(H, W, 3) -> (LIGHT_SIGNALS * len(KNOTS),)."""
-    small = thumbnail(pixels)
+    small = shrink(pixels)
+    if small.dtype != np.uint8:
+        small = _unit(small)
     red, green, blue = small[..., 0], small[..., 1], small[..., 2]
     signals = (red, green, blue, np.minimum(np.minimum(red, green), blue))
     return np.concatenate([_soft_histogram(signal, KNOTS) for signal in signals])
@@ -133,14 +135,17 @@ def _whole_bands(pixels: NDArray[Any], part: int, parts: int) -> NDArray[Any]:
     return banded[part % parts * every :: parts * every].reshape(-1, columns, 3)
 
 
-def _soft_histogram(signal: Floats, knots: tuple[float, ...]) -> Floats:
-    """Mean of every hat on `knots` over a signal >= 0, (len(knots),).
+def _soft_histogram(signal: NDArray[Any], knots: tuple[float, ...]) -> Floats:
+    """Mean of every hat on `knots` over a signal >= 0, (len(knots),). uint8 is taken as 0..1.
 
     Values are counted in whole steps first: one pass over the picture instead of one per hat, which
     video could not wait for.
     """
     hats = _hats(knots)  # (knots, levels)
-    steps = np.rint(signal * np.float32(STEPS)).astype(np.intp)
+    if signal.dtype == np.uint8:
+        hats, steps = hats[:, :: STEPS // 255], signal
+    else:
+        steps = np.rint(signal * np.float32(STEPS)).astype(np.intp)
     counts = np.bincount(np.minimum(steps, hats.shape[1] - 1).ravel(), minlength=hats.shape[1])
     return np.asarray(hats @ counts / counts.sum(), dtype=np.float32)
 

@@ -18,7 +18,7 @@ from .scene import measure_light, measure_texture, shrink, thumbnail
 # 0.8 for frames a quarter of a second apart, below 0.55 across cuts.
 CUT_CORRELATION = 0.7
 _CUT_SIDE = 32  # px: details and noise are averaged away, the layout of the picture stays
-_PARTS = 4  # frames over which a whole sample of the texture is spread: it takes the longest
+_PARTS = 8  # frames over which a whole sample of the texture is spread: it takes the longest
 _FLAT = (0.5 / 255.0) ** 2  # variance under which a picture shows nothing to compare
 
 
@@ -55,7 +55,7 @@ class SceneSmoother:
         """Smoothed scene code after this frame, (SCENE_SIZE,).
 
         pixels: (H, W, 3) RGB as for measure_scene. time_s: its capture or presentation time.
-        A shot's first frame is measured whole; of the texture, each further one renews a quarter.
+        A shot's first frame is measured whole; of the texture, each further one renews an eighth.
         """
         small = shrink(pixels)
         layout = _layout(small)

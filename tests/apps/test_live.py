@@ -8,12 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from pellucid import ModelError, Restorer
 from pellucid.frames import FrameError, Rung, SystemClock
 from pellucid.frames.frame import Pixels
-from pellucid.frames.network import NetworkRestorer, Pass, open_pass, rank_models
+from pellucid.frames.network import NetworkRestorer, Scene, open_pass, rank_models
 from pellucid.scene import measure_scene
 from pellucid_apps import cli, live_ports
 from pellucid_apps.live_ports import check_unlike, open_sink, open_source, parse_size
@@ -58,7 +57,7 @@ def test_every_picture_of_a_folder_arrives(model_file: Path, tmp_path: Path) -> 
     first = cv2.imdecode(
         np.frombuffer((tmp_path / "out" / names[0]).read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB
     )
-    expected = open_pass(str(model_file), 1, 1)(
+    expected = open_pass(str(model_file), 1, 1).run_frame(
         np.ascontiguousarray(pictures[0]), measure_scene(pictures[0])
     )
     np.testing.assert_array_equal(np.asarray(first), expected)
@@ -131,28 +130,50 @@ def test_source_and_sinks_must_differ(tmp_path: Path) -> None:
     check_unlike("-", ["-", "page"])
 
 
-def test_a_reduced_pass_runs_the_network_small(model_file: Path) -> None:
-    sizes: list[tuple[int, ...]] = []
+class Unchanged:
+    """A pass that changes nothing and remembers what it was asked."""
 
-    def open_pass(model: str, steps: int) -> Pass:
-        def unchanged(small: Pixels, scene: NDArray[np.float32]) -> Pixels:
-            sizes.append(small.shape)
-            return small
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+        self.expected: list[tuple[int, int] | None] = []
 
-        return unchanged
+    def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
+        self.sizes.append(frame.shape)
+        return frame
 
-    restorer = NetworkRestorer(open_pass)
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        self.expected.append(size)
+
+
+def test_a_reduced_pass_runs_the_network_small() -> None:
+    network = Unchanged()
+    restorer = NetworkRestorer(lambda model, steps: network)
     pixels = np.random.default_rng(0).integers(0, 256, (90, 128, 3), dtype=np.uint8)
     for shrink in (1, 2, 4):
         out = restorer(pixels, measure_scene(pixels), Rung("any", 1, shrink, 1.0), anew=True).pixels
         np.testing.assert_array_equal(out, pixels)
-    assert sizes == [(90, 128, 3), (45, 64, 3), (22, 32, 3)]
+    assert network.sizes == [(90, 128, 3), (45, 64, 3), (22, 32, 3)]
+
+
+def test_what_a_rung_will_need_is_told_ahead_and_once() -> None:
+    photos, frames = Unchanged(), Unchanged()
+    restorer = NetworkRestorer(lambda model, steps: photos, lambda model: frames)
+    half, twice = Rung("any", 1, 2, 1.0), Rung("any", 2, 1, 1.0)
+    restorer.expect((90, 128), half)  # nothing is open yet: the first frame will ask for itself
+    assert not photos.expected and not frames.expected
+    restorer.prepare("any", 1)
+    restorer.prepare("any", 2)
+    for _ in range(3):
+        restorer.expect((90, 128), half)
+        restorer.expect((90, 128), twice)  # no chain: several steps start from the frame alone
+    assert frames.expected == [None, (45, 64)] and photos.expected == [None, None, (90, 128)]
 
 
 def test_frames_and_photos_are_restored_alike() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    frame = open_pass("tiny", 1, 1)(pixels, measure_scene(pixels))
-    assert np.abs(frame.astype(int) - Restorer(threads=1)(pixels)).max() <= 1
+    for engine in ("onnxruntime", "auto"):
+        frame = open_pass("tiny", 1, 1, engine).run_frame(pixels, measure_scene(pixels))
+        assert np.abs(frame.astype(int) - Restorer(threads=1)(pixels)).max() <= 1
     (first, dear), (second, cheap) = rank_models("tiny")
     assert (first, second) == ("tiny", "pico") and 3 * cheap < dear
     assert [name for name, _ in rank_models("pico")] == ["pico"]

@@ -107,6 +107,11 @@ class BudgetController:
         return self.rungs[self._at]
 
     @property
+    def above(self) -> Rung:
+        """The rung that a climb would lead to; on the best one, that."""
+        return self.rungs[max(0, self._at - 1)]
+
+    @property
     def kept(self) -> bool:
         """False once half of at least ten frames on the cheapest rung were over budget."""
         if self._at < len(self.rungs) - 1 or len(self._times) < 10:
@@ -172,7 +177,8 @@ class BudgetController:
     def _move(self, to: int, now_s: float) -> None:
         if to == self._at:
             return
-        self._known[self.rung] = (now_s, _quantile([n for _, n in self._times], 0.5))
+        # The lowest: a rung that is left at once was measured while its graph was being made.
+        self._known[self.rung] = (now_s, _quantile([n for _, n in self._times], 0.0))
         self._climbed = to < self._at
         self._at, self._since = to, now_s
         self._times.clear()

@@ -146,6 +146,7 @@ class LiveLoop:
         self._count(frame, started, ended)
         if restore:
             controller.observe(ended, ended - started, network_s)
+            self._restorer.expect((frame.pixels.shape[0], frame.pixels.shape[1]), controller.above)
             if not controller.kept and not self._warned:
                 self._warned = True
                 self._tell(

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from ..card import ModelCard
 from ..chain import find_frames
 from ..engine import Engine
+from ..engine_choice import ENGINES
 from ..errors import ModelError
 from ..motion import LastResult
 from ..restorer import MODELS, find_model
@@ -19,10 +22,20 @@ from .frame import Pixels
 from .guided import Carrier, reduce
 
 Scene = NDArray[np.float32]
-Pass = Callable[[Pixels, Scene], Pixels]
+
+
+class Pass(Protocol):
+    """A network for frames, (H, W, 3) uint8 RGB. state: for files that go on from the last one."""
+
+    def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
+        """The restored frame."""
+
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        """Frames of this size will come: get ready without holding up others. None: of any."""
+
+
 OpenPass = Callable[[str, int], Pass]
-FramePass = Callable[[Pixels, Scene, Pixels], Pixels]  # the last: state
-OpenFrames = Callable[[str], FramePass | None]
+OpenFrames = Callable[[str], Pass | None]
 
 
 class Restored(NamedTuple):
@@ -38,6 +51,9 @@ class FrameRestorer(Protocol):
 
     def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored: ...
 
+    def expect(self, size: tuple[int, int], rung: Rung) -> None:
+        """Frames of (H, W) may soon be restored on this rung."""
+
 
 class NetworkRestorer:
     """Runs a network, at full size or small with guided upsampling.
@@ -50,7 +66,8 @@ class NetworkRestorer:
     def __init__(self, open_pass: OpenPass, open_frames: OpenFrames = lambda model: None) -> None:
         self._open_pass, self._open_frames = open_pass, open_frames
         self._passes: dict[tuple[str, int], Pass] = {}
-        self._frame_passes: dict[str, FramePass | None] = {}
+        self._frame_passes: dict[str, Pass | None] = {}
+        self._expected: set[tuple[tuple[int, int], Rung]] = set()
         self._carry_over = Carrier()
         self._last = LastResult()  # of the network's size
 
@@ -59,9 +76,21 @@ class NetworkRestorer:
         key = (model, steps)
         if key not in self._passes:
             self._passes[key] = self._open_pass(*key)
+            self._passes[key].expect_frames()
         if model not in self._frame_passes:
-            self._frame_passes[model] = self._open_frames(model)
+            self._frame_passes[model] = chained = self._open_frames(model)
+            if chained is not None:
+                chained.expect_frames()
         return self._passes[key]
+
+    def expect(self, size: tuple[int, int], rung: Rung) -> None:
+        """Frames of (H, W) may soon be restored on this rung."""
+        if (size, rung) in self._expected or (rung.model, rung.steps) not in self._passes:
+            return
+        self._expected.add((size, rung))
+        chained = self._frame_passes[rung.model] if rung.steps == 1 else None
+        coming = chained or self._passes[rung.model, rung.steps]
+        coming.expect_frames((size[0] // rung.shrink, size[1] // rung.shrink))
 
     def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored:
         run = self.prepare(rung.model, rung.steps)
@@ -70,9 +99,9 @@ class NetworkRestorer:
         state = None if go_on is None else self._last.carried_to(small, anew)
         started = time.perf_counter()
         if go_on is None or state is None:
-            restored = run(small, scene)
+            restored = run.run_frame(small, scene)
         else:
-            restored = go_on(small, scene, state)
+            restored = go_on.run_frame(small, scene, state)
         network_s = time.perf_counter() - started
         if go_on is None:
             self._last.drop()
@@ -83,48 +112,44 @@ class NetworkRestorer:
         return Restored(restored, network_s)
 
 
-def open_pass(
-    model: str, steps: int, threads: int | None = None, engine: str = "onnxruntime"
-) -> Pass:
+def open_pass(model: str, steps: int, threads: int | None = None, engine: str = "auto") -> Pass:
     """A pass over whole frames. ModelError if there is no such model or engine.
 
-    engine: "onnxruntime" or "openvino". The second is faster on most CPUs and keeps frames in 8
-    bits up to the graph, but stands still for a moment whenever it meets a new size.
+    engine: "onnxruntime", "openvino" or "auto", the second where it is installed: it takes about
+    half of the time on most CPUs and keeps frames in 8 bits up to the graph.
     """
-    path = find_model(model, steps)
-    if engine == "openvino":
-        from ..openvino_engine import OpenVinoEngine
-
-        return OpenVinoEngine(path, threads).run_frame
-    if engine != "onnxruntime":
-        raise ModelError(f"engine must be onnxruntime or openvino, got {engine!r}")
-    return _onnx_pass(Engine(path, threads))
+    return _open(find_model(model, steps), threads, engine)
 
 
-def open_frames(
-    model: str, threads: int | None = None, engine: str = "onnxruntime"
-) -> FramePass | None:
+def open_frames(model: str, threads: int | None = None, engine: str = "auto") -> Pass | None:
     """The pass that goes on from the last result; None if the model has no file for frames."""
     path = find_frames(model)
-    if path is None:
-        return None
-    if engine == "openvino":
+    return None if path is None else _open(path, threads, engine)
+
+
+def _open(path: Path, threads: int | None, engine: str) -> Pass:
+    if engine not in ENGINES:
+        raise ModelError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if engine == "openvino" or (engine == "auto" and find_spec("openvino")):
         from ..openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(path, threads).run_frame
-    found = Engine(path, threads)
-
-    def run(pixels: Pixels, scene: Scene, state: Pixels) -> Pixels:
-        return _to_frame(found.run(_to_planes(pixels), scene, _to_planes(state))[0])
-
-    return run
+        return OpenVinoEngine(path, threads)
+    return OnnxPass(Engine(path, threads))
 
 
-def _onnx_pass(engine: Engine) -> Pass:
-    def run(pixels: Pixels, scene: Scene) -> Pixels:
-        return _to_frame(engine.run(_to_planes(pixels), scene)[0])
+class OnnxPass:
+    """Frames through ONNX Runtime's graph of floats."""
 
-    return run
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
+        """The restored frame."""
+        last = None if state is None else _to_planes(state)
+        return _to_frame(self._engine.run(_to_planes(frame), scene, last)[0])
+
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        """Any size is as good as another."""
 
 
 def rank_models(wanted: str) -> tuple[tuple[str, float], ...]:
