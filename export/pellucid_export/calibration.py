@@ -22,6 +22,10 @@ SMALLEST = 32
 MILD_SIGMA = 5.0  # of 255
 # Equal shares: a rare task's range counts as much as a frequent one's.
 MIX = TaskMix(rain=1, lowlight=1, haze=1, snow=1, blur=1, noise=1, clean=1)
+CLEAN = TaskMix(rain=0, lowlight=0, haze=0, snow=0, blur=0, noise=0, clean=1)
+# Of 255. Nothing drives activations further than strong noise, and few draws of MIX hold any: a
+# range that is too short cuts off whole pictures (13 dB on noise), one too long costs little.
+NOISE_SIGMAS = (15.0, 25.0, 35.0, 50.0)
 
 Batch = NDArray[np.float32]  # (1, 3, H, W) in [0, 1]
 
@@ -46,12 +50,22 @@ class Pictures:
 
 
 def synthesised(clean: Path, count: int) -> list[Batch]:
-    """`count` degraded crops of the photos in a folder, all tasks in turn, always the same."""
+    """`count` degraded crops of the photos in a folder, always the same: all tasks in turn, and a
+    sixth of them with Gaussian noise, of NOISE_SIGMAS in turn.
+    """
     photos = [_codes(path) for path in _pictures(clean)]
     if not photos:
         raise ExportError(f"{clean}: no photos to synthesise calibration pictures from")
+    noisy = count // 6
     stream = Synthesis(Corpus(clean=photos), SIDE, MIX, hold=1)
-    samples = (stream.sample(seed=0, index=index)[0] for index in range(count))
+    samples = [stream.sample(seed=0, index=index)[0] for index in range(count - noisy)]
+    plain = Synthesis(Corpus(clean=photos), SIDE, CLEAN, hold=1)
+    generator = np.random.default_rng(0)
+    for index in range(noisy):
+        sigma = NOISE_SIGMAS[index % len(NOISE_SIGMAS)] / 255.0
+        crop = plain.sample(seed=1, index=index)[1]
+        noise = generator.standard_normal(crop.shape, np.float32)
+        samples.append(crop + np.float32(sigma) * noise)
     return [_batch(np.clip(degraded, 0.0, 1.0)) for degraded in samples]
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,12 @@ class CoreMLMaker:
         source = self._source
         if precision != "fp32":
             _ = source.half_restoration  # refuses what float16 cannot hold, and names the layer
-        restoration = source.restoration
-        if precision == "w8a8":
-            restoration = self._corrected(keep)
-        model = self._convert(restoration, precision)
+        if precision in ("fp16", "w8", "w6p"):
+            model = self._half
+        else:
+            corrected = precision == "w8a8"
+            restoration = self._corrected(keep) if corrected else source.restoration
+            model = self._convert(restoration, precision)
         if precision in ("w8a8", "w8", "w6p"):
             from .coreml_quantise import compress
 
@@ -69,6 +72,11 @@ class CoreMLMaker:
         if precision != "fp32":
             self._refuse_overflow(path)
         return path
+
+    @cached_property
+    def _half(self) -> Any:
+        """The fp16 model, and what those with smaller weights are made from."""
+        return self._convert(self._source.restoration, "fp16")
 
     def runner(self, path: Path, size: Size | None, threads: int) -> Run:
         program, image_io = Program.load(path), self._source.image_io

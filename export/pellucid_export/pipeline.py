@@ -25,6 +25,7 @@ from .targets import check_ready, targets_of
 Tell = Callable[[str], None]
 SPARE_BYTES = 50_000_000  # beyond the files themselves, for what converters write in between
 BYTES_PER_PARAMETER = 16
+RANGED_ALIKE = {"coreml": "onnx"}  # both take the smallest and the largest value of a layer's input
 ELSEWHERE = ("coreml", "htp")  # formats whose speed here says nothing about their device's
 
 
@@ -54,7 +55,7 @@ class Exporter:
             self.source.restoration, self.source.pictures.judged, self.source.image_io
         )
         self._base: dict[tuple[str, Size | None], Run] = {}  # fp32, to time the others against
-        # (format, precision) -> candidate that was good for another size
+        # (format, precision) -> candidate that was good for another size or a format alike
         self._first_try: dict[tuple[str, str], int] = {}
 
     def units(self) -> list[tuple[str, str, Size | None]]:
@@ -152,7 +153,8 @@ class Exporter:
         # The HTP takes no graph of two precisions.
         candidates = [()] if form == "htp" else self.source.sensitivity.candidates()
         best: Made | None = None
-        for index in range(self._first_try.get((form, precision), 0), len(candidates)):
+        start = self._first_try.get((RANGED_ALIKE.get(form, form), precision), 0)
+        for index in range(self._first_try.get((form, precision), start), len(candidates)):
             for leftover in folder.iterdir():
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             path = maker.make(precision, size, candidates[index], folder)

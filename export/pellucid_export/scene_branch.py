@@ -52,7 +52,7 @@ def measure_on_demand(model: onnx.ModelProto) -> bool:
     start = 1 + max((i for i, n in enumerate(kept) if wanted.intersection(n.output)), default=-1)
     made = {name for node in inside for name in node.output}
     notes = [value for value in graph.value_info if value.name not in made]
-    graph.initializer.append(numpy_helper.from_array(np.float32(0.0), ZERO))
+    graph.initializer.append(numpy_helper.from_array(np.asarray(0.0, np.float32), ZERO))
     del graph.node[:], graph.value_info[:]
     graph.node.extend([*kept[:start], lowest, asked, branch, *kept[start:]])
     graph.value_info.extend(notes)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pellucid import ModelError, PhotoError, Restorer, chain
 from pellucid.engine_choice import open_engine
 from pellucid.frames import NetworkRestorer, Rung, open_frames
+from pellucid.frames.frame import Pixels
+from pellucid.frames.network import Scene
 from pellucid.scene import SCENE_SIZE
 from pellucid.video import SteadyRestorer
 
@@ -119,6 +121,16 @@ def test_frames_before_the_shown_part_start_the_chain(frames_file: Path) -> None
     assert photos.calls == 1 and pixels.max() == 120
 
 
+class Brighter:
+    """A pass that adds 40 levels."""
+
+    def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
+        return np.asarray(frame + np.uint8(40), np.uint8)
+
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        pass
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_live_frames_go_on_from_the_last_result(
     frames_file: Path, engine: str, monkeypatch: pytest.MonkeyPatch
@@ -128,7 +140,7 @@ def test_live_frames_go_on_from_the_last_result(
     monkeypatch.setattr(chain, "MODELS", frames_file.parent)
     assert chain.find_frames("tiny") is None and open_frames("tiny") is None
     restore = NetworkRestorer(
-        lambda model, steps: lambda pixels, scene: pixels + np.uint8(40),
+        lambda model, steps: Brighter(),
         lambda model: open_frames(model, 1, engine),
     )
 
