@@ -17,8 +17,9 @@ lint: .venv/dev.done  ## what pre-commit and the reviewers run
 	$(BIN)/lint-imports
 
 models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
-	for weights in student/weights/*.safetensors; do \
-		$(BIN)/python -m pellucid_export $$weights -o runtime/pellucid/models || exit 1; \
+	for name in tiny pico; do \
+		$(BIN)/python -m pellucid_export student/weights/$$name.safetensors \
+			-o runtime/pellucid/models || exit 1; \
 	done
 
 bench: .venv/dev.done  ## profile the bundled model and compare its ratios with the baseline

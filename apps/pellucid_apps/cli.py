@@ -119,7 +119,7 @@ def eval_(
     ] = False,
     luma: Annotated[bool, typer.Option("--luma", help="Judge every set on luma.")] = False,
     start_noise: Annotated[
-        float | None, typer.Option(min=0.0, help="Teachers: noise at the start, 0.1 or 1.0.")
+        float | None, typer.Option(min=0.0, help="Trained weights: noise at the start, 0.1 or 1.0.")
     ] = None,
     perceptual: Annotated[
         bool, typer.Option(help="ST-LPIPS, if installed; about 10 s a megapixel.")

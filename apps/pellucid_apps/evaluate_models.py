@@ -39,14 +39,18 @@ def open_model(
 ) -> Subject:
     """`identity`, a teacher's folder, a student's weights, a bundled name or an exported file.
 
-    start_noise: overrides the teacher's own; no other model has one.
+    start_noise: overrides the network's own; exported files start without.
     """
     is_teacher = bool(list(Path(name).glob("teacher-*.safetensors")))
-    if start_noise is not None and not is_teacher:
-        raise PellucidError(f"--start-noise is for a teacher's folder; {name} is none")
+    is_trained = is_teacher or Path(name).suffix == ".safetensors"
+    if start_noise is not None and not is_trained:
+        raise PellucidError(
+            f"--start-noise is for a teacher's folder or for weights (.safetensors); {name} is "
+            "neither"
+        )
     if name == "identity":
         return IDENTITY
-    if is_teacher or Path(name).suffix == ".safetensors":
+    if is_trained:
         return _open_weights(Path(name), steps, threads, start_noise)
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
     cards = [restorer.card for restorer in restorers]
@@ -85,5 +89,7 @@ def _open_weights(
             schedule=weights.schedule,
         )
 
-    label = f"teacher {path.name}, start noise {noise:g}" if path.is_dir() else weights.name
+    label = f"teacher {path.name}" if path.is_dir() else weights.name
+    if path.is_dir() or noise > 0.0:
+        label = f"{label}, start noise {noise:g}"
     return Subject(label, tuple((count, with_steps(count)) for count in steps))

@@ -10,6 +10,7 @@ import cv2
 import html5lib
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from pellucid import PellucidError, Photo, Restorer, read_photo
@@ -20,6 +21,8 @@ from pellucid_apps.evaluate import Protocol, equalise_channels, measure
 from pellucid_apps.evaluate_models import Subject, open_model, parse_steps
 from pellucid_apps.evaluate_perceptual import open_st_lpips, st_lpips
 from pellucid_apps.evaluate_report import check_writable, write_reports
+from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.weights import Provenance, save_student
 
 
 @pytest.fixture
@@ -138,6 +141,18 @@ def test_steps_and_their_mistakes(model_file: Path) -> None:
         open_model(str(model_file), [1, 2], 1)
     with pytest.raises(PellucidError, match="teacher's folder"):
         open_model("tiny", [1], 1, start_noise=0.1)
+
+
+def test_weights_begin_with_noise_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.safetensors"
+    torch.manual_seed(0)
+    save_student(path, PlainUNet(PICO), Provenance("pico", "test", 0))
+    picture = np.full((16, 16, 3), 0.5, np.float32)
+    plain, noisy = open_model(str(path), [2], 1), open_model(str(path), [2], 1, start_noise=0.5)
+    assert plain.label == "student pico" and noisy.label == "student pico, start noise 0.5"
+    (_, restore), (_, from_noise) = plain.runs[0], noisy.runs[0]
+    assert restore is not None and from_noise is not None
+    assert np.std(from_noise(picture) - restore(picture)) > 0.05
 
 
 def test_a_missing_perceptual_package_is_told_and_nothing_else_lost(
