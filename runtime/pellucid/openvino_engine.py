@@ -52,7 +52,7 @@ class OpenVinoEngine:
             raise ModelError(f"{path}: not a model OpenVINO can load ({_reason(error)})") from error
         self.card: ModelCard = read_card(metadata_of(self._model), path.stem)
         self.takes_state = _check_ports(self._model, path)
-        self._no_scene = _open_scene_port(openvino, self._model, self.card.scene_size)
+        self._no_scene = open_scene_port(openvino, self._model, self.card.scene_size)
         self.takes_scene = self._no_scene is not None
         pictures = 2 if self.takes_state else 1
         self._frames = FrameGraphs(self._model, pictures, self._compile, device == "CPU")
@@ -157,7 +157,7 @@ def metadata_of(model: "openvino.Model") -> dict[str, str]:
     return {}
 
 
-def _open_scene_port(
+def open_scene_port(
     ov: Any, model: "openvino.Model", scene_size: int
 ) -> NDArray[np.float32] | None:
     """Make `scene` the model's last input; its default value, or None if there is no scene.

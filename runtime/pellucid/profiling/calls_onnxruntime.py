@@ -9,6 +9,7 @@ from typing import Any
 from ..card import read_card
 from ..engine import session_options
 from ..errors import ModelError
+from ..scene import SCENE_SIZE, measure_scene
 from .opened import Array, Event, Opened, picture
 from .plugins import devices_of
 from .targets import Target
@@ -59,6 +60,10 @@ def open_onnxruntime(
         raise ModelError(f"expected one float32 input, got {told}")
     feeds = {ports[0].name: picture(ports[0].shape, size)}
     card = read_card(dict(session.get_modelmeta().custom_metadata_map), path.stem)
+    optional = {port.name: port.shape for port in session.get_overridable_initializers()}
+    if optional.get("scene") == [1, SCENE_SIZE]:
+        # As pellucid restores: measured once a picture, outside.
+        feeds["scene"] = measure_scene(feeds[ports[0].name][0].transpose(1, 2, 0))[None]
     used = session.get_providers()[0]
 
     def events() -> list[list[Event]]:

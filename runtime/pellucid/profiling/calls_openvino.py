@@ -6,7 +6,8 @@ from typing import Any
 
 from ..card import read_card
 from ..errors import ModelError
-from ..openvino_engine import metadata_of
+from ..openvino_engine import metadata_of, open_scene_port
+from ..scene import measure_scene
 from .opened import Event, Opened, nothing, picture
 from .targets import NO_OPENVINO, Target
 
@@ -28,12 +29,15 @@ def open_openvino(
     sides = [d.get_length() if d.is_static else None for d in model.input(0).get_partial_shape()]
     feed = picture(sides, size)
     model.reshape({0: list(feed.shape)})
+    card = read_card(metadata_of(model), path.stem)
+    feeds = [feed]
+    if open_scene_port(openvino, model, card.scene_size) is not None:  # as pellucid restores
+        feeds.append(measure_scene(feed[0].transpose(1, 2, 0))[None])
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if target.kind == "cpu":
         settings |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     if layers:
         settings["PERF_COUNT"] = True
-    card = read_card(metadata_of(model), path.stem)
     compiled = core.compile_model(model, target.device, settings)
     request = compiled.create_infer_request()
     used = ",".join(compiled.get_property("EXECUTION_DEVICES"))
@@ -56,7 +60,7 @@ def open_openvino(
 
     same = used.split(".")[0] == target.device.split(".")[0]
     return Opened(
-        lambda: request.infer([feed], share_inputs=True),
+        lambda: request.infer(feeds, share_inputs=True),
         card,
         "" if same else used,
         after if layers else nothing,
