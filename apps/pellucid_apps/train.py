@@ -89,6 +89,9 @@ def student(
     clips: Annotated[
         int, typer.Option(min=0, help="Frames of a training clip, for video, such as 4; 0: photos.")
     ] = 0,
+    new_diagnosis: Annotated[
+        bool, typer.Option("--new-diagnosis", help="Of --start: learn it anew, not only the rest.")
+    ] = False,
     lr: Rate = None,
     share: Share = None,
     seed: Seed = 1,
@@ -121,7 +124,9 @@ def student(
     )
     if clips == 1 or (clips and (from_teacher is not None or ingredient)):
         raise typer.BadParameter("--clips needs at least 2 frames, and learns without a teacher")
-    recipe = replace(recipe, train=config, mix=mix, clip_frames=clips)
+    if new_diagnosis and (from_teacher is not None or ingredient):
+        raise typer.BadParameter("--new-diagnosis learns without a teacher")
+    recipe = replace(recipe, train=config, mix=mix, clip_frames=clips, new_diagnosis=new_diagnosis)
     course = Course(data, out, tuple(leave_out or ()), dev, dev_every)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":

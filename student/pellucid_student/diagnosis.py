@@ -33,7 +33,11 @@ class Diagnosis(nn.Module):
         self.layer1 = nn.Linear(SCENE_SIZE, width)
         self.layer2 = nn.Linear(width, width // 2)
         self.layer3 = nn.Linear(width // 2, len(TASKS))
-        nn.init.zeros_(self.layer3.weight)  # before training every task is equally likely
+        self.forget()
+
+    def forget(self) -> None:
+        """Every task is equally likely again, as before training."""
+        nn.init.zeros_(self.layer3.weight)
         nn.init.zeros_(self.layer3.bias)
 
     @property

@@ -34,13 +34,15 @@ STUDENT_TRAIN = TrainConfig(
 @dataclass(frozen=True)
 class StudentRecipe:
     """preset: of PlainUNet. crop: side of a training crop, px. mix: shares of the tasks.
-    clip_frames: frames of a training clip, for video; 0: photos."""
+    clip_frames: frames of a training clip, for video; 0: photos. new_diagnosis: train it anew even
+    where the weights to begin from bring one, because the degradations are others now."""
 
     preset: str = "tiny"
     crop: int = 96
     train: TrainConfig = STUDENT_TRAIN
     mix: TaskMix = field(default_factory=TaskMix)
     clip_frames: int = 0
+    new_diagnosis: bool = False
 
 
 def train_student(
@@ -64,6 +66,8 @@ def train_student(
     if start is not None:
         begin_from(model, start)
     if not (folder / "state.pt").exists():
+        if recipe.new_diagnosis:
+            model.diagnosis.forget()
         prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
         if start is not None:
             revive_levels(model, seen)
@@ -93,6 +97,7 @@ def keep_student(
         f"ground truth only, {drawn}, one task a batch, "
         f"batch {config.batch_size} of {recipe.crop} px, "
         f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {recipe.mix}"
+        f"{'; diagnosis trained anew' if recipe.new_diagnosis else ''}"
     )
     told = Provenance(
         recipe.preset,

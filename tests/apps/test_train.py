@@ -111,3 +111,24 @@ def test_a_lost_part_of_a_teacher_is_noticed(data: Path) -> None:
         load_teacher(data)
     with pytest.raises(ValueError, match="train a teacher first"):
         load_teacher(data / "train")
+
+
+def test_a_diagnosis_is_kept_from_the_start_weights_or_learnt_anew(data: Path) -> None:
+    arguments = ["train", "student", "--data", data / "train", "--preset", "pico", "--crop", 32]
+    arguments += ["--workers", 0, "--steps", 2]
+    pellucid(*arguments, "-o", data / "run")
+    began = data / "run" / "student.safetensors"
+    further = [*arguments, "--start", began, "--seed", 5]
+    pellucid(*further, "-o", data / "kept")
+    pellucid(*further, "-o", data / "anew", "--new-diagnosis")
+    first, kept, anew = (
+        load_student(data / run / "student.safetensors") for run in ("run", "kept", "anew")
+    )
+    layers = [s.diagnosis.layer3.weight for s, _ in (first, kept, anew)]
+    assert layers[0].any() and torch.equal(layers[0], layers[1])
+    assert layers[2].any() and not torch.equal(layers[0], layers[2])
+    assert "diagnosis trained anew" in anew[1].recipe and "anew" not in kept[1].recipe
+    refused = CliRunner().invoke(
+        app, [*[str(a) for a in further], "-o", "x", "--new-diagnosis", "--teacher", str(began)]
+    )
+    assert refused.exit_code == 2 and "without a teacher" in refused.output
