@@ -18,16 +18,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from .scene_branch import measure_always
+
 UNSHUFFLE = [0, 1, 3, 5, 2, 4]  # (N, C, H/r, r, W/r, r) -> (N, C, r, r, H/r, W/r)
 
 
 def rewrite_for_devices(model: onnx.ModelProto) -> Counter[str]:
     """Rewrite `model` in place, before it is quantised; -> how often each rewrite was made.
 
-    Keys: "strided" (unshuffle and convolution became one), "dcr" (shuffles turned to DCR). What
-    does not match is left as it is.
+    Keys: "strided" (unshuffle and convolution became one), "dcr" (shuffles turned to DCR),
+    "always" (the scene is no longer measured in a branch). What does not match is left as it is.
     """
-    done: Counter[str] = Counter()
+    done: Counter[str] = Counter(always=measure_always(model))
     weights = _Weights(model)
     for conv in [n for n in model.graph.node if n.op_type == "Conv"]:
         done["strided"] += _to_strided(model, conv, weights)

@@ -4,7 +4,8 @@ A traced graph computes both sides of `torch.where(scene < 0, measured, scene)`.
 scene code, as the runtime does for every tile and every frame, would pay for a measure that is
 thrown away: three quarters of the nodes and up to a third of the time. ONNX's `If` is lazy.
 
-Only for files that ONNX Runtime and OpenVINO run on a CPU: NPUs take no branches.
+Only for files that ONNX Runtime and OpenVINO run on a CPU: NPUs take no branches, and
+`rewrite_for_devices` undoes it.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SCENE = "scene"
+BRANCH = "scene_branch"
 ZERO = "scene_branch_zero"
 WANTED = "scene_branch_wanted"
 
@@ -34,7 +36,7 @@ def measure_on_demand(model: onnx.ModelProto) -> bool:
         "If",
         [WANTED],
         [used],
-        name="scene_branch",
+        name=BRANCH,
         then_branch=helper.make_graph(
             [*inside, measured], "measure", [], [helper.make_value_info(measured.output[0], kind)]
         ),
@@ -56,6 +58,29 @@ def measure_on_demand(model: onnx.ModelProto) -> bool:
     del graph.node[:], graph.value_info[:]
     graph.node.extend([*kept[:start], lowest, asked, branch, *kept[start:]])
     graph.value_info.extend(notes)
+    return True
+
+
+def measure_always(model: onnx.ModelProto) -> bool:
+    """Undo `measure_on_demand`, in place, but for nodes that nothing reads any more; whether there
+    was something to undo."""
+    graph = model.graph
+    branch = next((n for n in graph.node if n.op_type == "If" and n.name == BRANCH), None)
+    if branch is None:
+        return False
+    bodies = {attribute.name: attribute.g for attribute in branch.attribute}
+    *inside, last = bodies["then_branch"].node  # the last only gives the code another name
+    code, used = last.input[0], branch.output[0]
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes += inside if node.name == BRANCH else [node]
+    for node in nodes:
+        renamed = [code if name == used else name for name in node.input]
+        del node.input[:]
+        node.input.extend(renamed)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
     return True
 
 

@@ -14,12 +14,22 @@ import pellucid
 from pellucid.scene import SCENE_SIZE
 from pellucid_export.htp_cut import HTPModelError, cut_at_vectors
 from pellucid_export.htp_model import LEAST_RANGE, MARGIN, HTPFiles, htp_model
+from pellucid_export.onnx_rewrites import drop_unused
 from pellucid_export.proof import htp
 from pellucid_export.proof.graph import read_graph
 from pellucid_export.proof.readiness import readiness, target_names
+from pellucid_export.scene_branch import measure_always
 
 BUNDLED = Path(pellucid.__file__).parent / "models" / "allinone-tiny-1step.onnx"
 HEIGHT, WIDTH = 32, 48
+
+
+def released() -> onnx.ModelProto:
+    """The bundled model as it is exported for devices."""
+    model = onnx.load(str(BUNDLED))
+    measure_always(model)
+    drop_unused(model)
+    return model
 
 
 def pictures() -> list[NDArray[np.float32]]:
@@ -40,7 +50,7 @@ def save(files: HTPFiles, path: Path) -> Path:
 
 @pytest.fixture(scope="module", params=[8, 16])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = onnx.load(str(BUNDLED))
+    model = released()
     before = model.SerializeToString(deterministic=True)
     files = htp_model(model, HEIGHT, WIDTH, pictures(), request.param)
     path = save(files, tmp_path_factory.mktemp("htp") / f"a{request.param}.onnx")
@@ -75,7 +85,7 @@ def test_it_restores_like_the_original(made: Path) -> None:
 
 def test_halves_in_float_are_the_whole(tmp_path: Path) -> None:
     """At any size, and with a scene given to the host's half as to the whole."""
-    whole, halves = session(BUNDLED), cut_at_vectors(onnx.load(str(BUNDLED)))
+    whole, halves = session(BUNDLED), cut_at_vectors(released())
     paths = [tmp_path / name for name in ("code.onnx", "network.onnx")]
     for path, half in zip(paths, (halves.code, halves.network), strict=True):
         onnx.save(half, path)
@@ -115,7 +125,7 @@ def test_no_target_refuses_it(made: Path) -> None:
 
 
 def test_the_card_comes_along(made: Path) -> None:
-    card = {entry.key: entry.value for entry in onnx.load(str(BUNDLED)).metadata_props}
+    card = {entry.key: entry.value for entry in released().metadata_props}
     assert {entry.key: entry.value for entry in onnx.load(str(made)).metadata_props} == card
 
 
@@ -150,7 +160,7 @@ def test_maps_that_are_zero_everywhere_get_a_range(made: Path) -> None:
 
 
 def test_a_model_without_a_scene_is_refused() -> None:
-    model = onnx.load(str(BUNDLED))
+    model = released()
     scene = next(t for t in model.graph.initializer if t.name == "scene")
     scene.name = "other"
     for node in model.graph.node:
@@ -161,7 +171,7 @@ def test_a_model_without_a_scene_is_refused() -> None:
 
 
 def test_wrong_requests(tmp_path: Path) -> None:
-    model = onnx.load(str(BUNDLED))
+    model = released()
     with pytest.raises(HTPModelError, match="8 or 16 bits, got 4"):
         htp_model(model, HEIGHT, WIDTH, pictures(), 4)
     with pytest.raises(HTPModelError, match=r"pictures of \(1, 3, 32, 48\), got none"):
@@ -176,7 +186,7 @@ def test_sixteen_bits_leave_room_for_scenes_that_were_not_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A picture brighter than the calibration's is cut off by their ranges, not by wider ones."""
-    model, bright = onnx.load(str(BUNDLED)), pictures()[0]
+    model, bright = released(), pictures()[0]
     dark = [picture * np.float32(0.5) for picture in pictures()]
     (expected,) = session(BUNDLED).run(None, {"input": bright})
     errors = {}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pellucid_export.onnx_rewrites import drop_unused
-from pellucid_export.scene_branch import measure_on_demand
+from pellucid_export.scene_branch import measure_always, measure_on_demand
 
 FLOAT = TensorProto.FLOAT
 
@@ -86,3 +86,13 @@ def test_a_graph_without_a_choice_is_left() -> None:
     measure_on_demand(model)
     before = model.SerializeToString()
     assert not measure_on_demand(model) and model.SerializeToString() == before
+
+
+def test_undone_it_is_the_graph_that_it_was() -> None:
+    before, after = graph(), graph()
+    assert not measure_always(after) and measure_on_demand(after) and measure_always(after)
+    drop_unused(after)
+    onnx.checker.check_model(after, full_check=True)
+    assert [n.op_type for n in after.graph.node] == [n.op_type for n in before.graph.node]
+    feeds = {"input": np.array([[[[1, 2], [3, 5]]]], np.float32)}
+    np.testing.assert_array_equal(run(after, **feeds), run(before, **feeds))
