@@ -70,7 +70,7 @@ def live(
         int | None, typer.Option(min=1, help="CPU threads (default: a few).")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="auto (openvino where installed), onnxruntime or openvino.")
+        str, typer.Option(help="auto (openvino for .xml files), onnxruntime or openvino.")
     ] = "auto",
     show_list: Annotated[bool, typer.Option("--list", help="List the cameras and stop.")] = False,
 ) -> None:

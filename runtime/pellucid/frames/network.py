@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -115,8 +114,9 @@ class NetworkRestorer:
 def open_pass(model: str, steps: int, threads: int | None = None, engine: str = "auto") -> Pass:
     """A pass over whole frames. ModelError if there is no such model or engine.
 
-    engine: "onnxruntime", "openvino" or "auto", the second where it is installed: it takes about
-    half of the time on most CPUs and keeps frames in 8 bits up to the graph.
+    engine: "onnxruntime", "openvino" or "auto", the second for .xml files only: it takes about half
+    of the time on most CPUs and keeps frames in 8 bits up to the graph, but while it compiles for a
+    new size, frames of large models come late.
     """
     return _open(find_model(model, steps), threads, engine)
 
@@ -130,7 +130,7 @@ def open_frames(model: str, threads: int | None = None, engine: str = "auto") ->
 def _open(path: Path, threads: int | None, engine: str) -> Pass:
     if engine not in ENGINES:
         raise ModelError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    if engine == "openvino" or (engine == "auto" and find_spec("openvino")):
+    if engine == "openvino" or (engine == "auto" and path.suffix.lower() == ".xml"):
         from ..openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(path, threads)
