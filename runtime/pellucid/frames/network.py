@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..card import ModelCard
 from ..chain import find_frames
 from ..engine import Engine
-from ..engine_choice import ENGINES
-from ..errors import ModelError
+from ..engine_choice import AnyEngine, open_engine
 from ..motion import LastResult
+from ..openvino_engine import OpenVinoEngine
 from ..restorer import MODELS, find_model
 from .budget import Rung
 from .frame import Pixels
@@ -128,19 +128,14 @@ def open_frames(model: str, threads: int | None = None, engine: str = "auto") ->
 
 
 def _open(path: Path, threads: int | None, engine: str) -> Pass:
-    if engine not in ENGINES:
-        raise ModelError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    if engine == "openvino" or (engine == "auto" and path.suffix.lower() == ".xml"):
-        from ..openvino_engine import OpenVinoEngine
-
-        return OpenVinoEngine(path, threads)
-    return OnnxPass(Engine(path, threads))
+    found = open_engine(path, threads, engine)
+    return found if isinstance(found, OpenVinoEngine) else OnnxPass(found)
 
 
 class OnnxPass:
     """Frames through ONNX Runtime's graph of floats."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: AnyEngine) -> None:
         self._engine = engine
 
     def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
