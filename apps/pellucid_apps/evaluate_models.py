@@ -41,7 +41,7 @@ def open_model(
 
     start_noise: overrides the network's own; exported files start without.
     """
-    is_teacher = bool(list(Path(name).glob("teacher-*.safetensors")))
+    is_teacher = any(Path(name).glob("*.safetensors"))
     is_trained = is_teacher or Path(name).suffix == ".safetensors"
     if start_noise is not None and not is_trained:
         raise PellucidError(

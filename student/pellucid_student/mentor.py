@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pellucid_teacher.processes import diffuir
 from pellucid_teacher.weights import load_teacher
 
+from .specialists import holds_specialists, load_specialists
 from .weights import load_student
 
 
@@ -42,12 +43,19 @@ class Mentor:
 
 
 def load_mentor(path: Path, steps: int | None = None) -> Mentor:
-    """A teacher's folder (`pellucid train teacher`) or a student's .safetensors.
+    """A teacher's folder (`pellucid train teacher`), one of specialists, or a student's
+    .safetensors.
 
-    steps: of the teacher's sampler; None: what its recipe says, and 1 for a student.
+    steps: of the teacher's sampler; None: what its recipe says, and 1 for what samples no noise.
     Raises ValueError for anything else.
     """
-    if path.is_dir():
+    if holds_specialists(path):
+        several = load_specialists(path)
+        names = ", ".join(several.specialists)
+        told = Mentor(
+            f"specialists ({names})", several, diffuir.schedule(), multiple=several.multiple
+        )
+    elif path.is_dir():
         network, recipe = load_teacher(path)
         told = Mentor(
             path.name,

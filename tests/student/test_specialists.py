@@ -1,0 +1,78 @@
+"""Specialists: who is asked, that a mixed batch is put together rightly, and files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid_student.mentor import load_mentor
+from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
+from pellucid_student.specialists import Specialists, load_specialists
+from pellucid_student.weights import Provenance, save_student
+from pellucid_teacher.data.synthesis import TASKS
+
+SMALL = PlainUNetConfig((16, 16), (1, 1), (1,), code_width=8)
+TIME = torch.full((2,), 700.0)
+
+
+class DarkOrNoisy(nn.Module):
+    """A diagnosis that calls dark pictures lowlight and all others noise."""
+
+    def forward(self, scene: Tensor) -> Tensor:
+        dark = scene[:, 0] > 0.5  # share of red near 0
+        found = torch.zeros(len(scene), len(TASKS))
+        found[dark, TASKS.index("lowlight")] = 1.0
+        found[~dark, TASKS.index("noise")] = 1.0
+        return found
+
+
+def network(seed: int) -> PlainUNet:
+    torch.manual_seed(seed)
+    made = PlainUNet(SMALL)
+    nn.init.normal_(made.head.weight, std=0.1)
+    return made.eval().requires_grad_(False)
+
+
+def dark_and_bright() -> Tensor:
+    pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pictures[0] *= 0.02
+    return 2.0 * pictures - 1.0
+
+
+def test_each_picture_of_a_batch_goes_to_its_own_specialist() -> None:
+    general, noise = network(0), network(1)
+    general.diagnosis = DarkOrNoisy()  # type: ignore[assignment]
+    given = dark_and_bright()
+    together = Specialists(general, {"noise": noise})(given, given, TIME)
+    torch.testing.assert_close(together[:1], general(given[:1], given[:1], TIME[:1]))
+    torch.testing.assert_close(together[1:], noise(given[1:], given[1:], TIME[1:]))
+    assert (together[1:] - general(given[1:], given[1:], TIME[1:])).abs().max() > 0.01
+
+
+def test_the_diagnosis_of_the_general_network_decides() -> None:
+    general, noise = network(0), network(1)
+    noise.diagnosis.layer3.bias[TASKS.index("rain")] = 9.0
+    general.diagnosis.layer3.bias[TASKS.index("noise")] = 9.0
+    assert Specialists(general, {"noise": noise}).asked(torch.zeros(1, 176)) == ["noise"]
+    assert Specialists(general, {"rain": noise}).asked(torch.zeros(1, 176)) == ["general"]
+
+
+def test_a_folder_of_specialists_is_a_mentor(tmp_path: Path) -> None:
+    told = Provenance("tiny", "", 1)
+    save_student(tmp_path / "general.safetensors", network(0), told)
+    save_student(tmp_path / "haze.safetensors", network(1), told)
+    mentor = load_mentor(tmp_path)
+    assert mentor.name == "specialists (haze)"
+    assert mentor.multiple == SMALL.multiple
+    given = dark_and_bright()
+    assert mentor.restore(given).shape == given.shape
+    assert not any(parameter.requires_grad for parameter in mentor.network.parameters())
+
+
+def test_a_file_that_is_no_tasks_is_refused_by_name(tmp_path: Path) -> None:
+    told = Provenance("tiny", "", 1)
+    save_student(tmp_path / "general.safetensors", network(0), told)
+    save_student(tmp_path / "fog.safetensors", network(1), told)
+    with pytest.raises(ValueError, match=r"no task is called 'fog'.*haze"):
+        load_specialists(tmp_path)
