@@ -36,6 +36,9 @@ def ablate(
         typer.Option(help="Pruned weights: compare them, fine-tuned, with their shape from zero."),
     ] = None,
     start: Annotated[Path | None, typer.Option(help="Weights that every arm begins from.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0.0, help="Peak learning rate (default: the recipe's).")
+    ] = None,
     dev: Annotated[Path | None, typer.Option("--dev", help="Sets to measure on.")] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
     crops: Annotated[int, typer.Option(min=1, help="Held-out crops a task.")] = 16,
@@ -71,7 +74,7 @@ def ablate(
         if mentor is None and any(a.recipe.asks_teacher for a in arms):
             raise ValueError("these arms ask a teacher: add --teacher PATH")
         training, held = hold_out(load_corpus(data))
-        config = replace(STUDENT_TRAIN, steps=steps, workers=workers)
+        config = replace(STUDENT_TRAIN, steps=steps, workers=workers, lr=lr or STUDENT_TRAIN.lr)
         watch = None if dev is None else Watch.load(dev, pairs=4)
         drawn = HeldCrops.draw(held, crops)
         study = Study(out, training, drawn, config, crop, mentor, watch)

@@ -84,6 +84,7 @@ class Study:
             "steps": config.steps,
             "batch_size": config.batch_size,
             "crop": self.crop,
+            "lr": config.lr,
             "start": str(arm.start),
             "teacher": None if self.mentor is None else self.mentor.name,
         }

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from .light import Image, maybe_jpeg, smooth_field
 
+RESIDE = (0.6, 1.8)  # β of the training set that others use (Li et al., TIP 2019, §III)
+
 
 def fill_depth(depth_mm: NDArray[np.uint16]) -> Image:
     """Depth in metres with the sensor's holes filled from around them, (H, W).
@@ -50,8 +52,14 @@ def add_haze(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
     if depth is None:
         distance = imagined_depth(clean, rng) + float(rng.uniform(0.0, 0.35))
         # Outdoors most haze is thin: only the distance pales.
-        thin = rng.random() < 0.25
-        beta = float(rng.uniform(0.25, 0.9) if thin else rng.uniform(0.8, 3.2))
+        kind = rng.random()
+        if kind < 0.25:
+            beta = float(rng.uniform(0.25, 0.9))
+        else:
+            beta = float(rng.uniform(*RESIDE) if kind < 0.6 else rng.uniform(0.8, 3.2))
+    elif rng.random() < 0.5:  # benchmarks' rooms: the farthest wall is at 1
+        distance = depth / max(float(depth.max()), 1e-6)
+        beta = float(rng.uniform(*RESIDE))
     else:
         # What is nearest may be clear while the far wall is gone: indoor benchmarks look so.
         distance = depth - float(rng.uniform(0.0, 0.9)) * float(depth.min())
