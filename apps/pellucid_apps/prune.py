@@ -20,17 +20,21 @@ def prune(
     macs_ratio: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the operations to keep.")
     ] = 0.5,
+    parameters: Annotated[
+        int | None, typer.Option(min=1, help="Parameters to keep at most (default: any number).")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Training folder, to fine-tune.")] = None,
     finetune_minutes: Annotated[float | None, typer.Option(help="Time for fine-tuning.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 1,
 ) -> None:
     """Prune a student and fine-tune what is left, with the original as its teacher."""
-    _run(weights, macs_ratio, out, data, finetune_minutes, workers)
+    _run(weights, macs_ratio, parameters, out, data, finetune_minutes, workers)
 
 
 def _run(
     weights: Path,
     macs_ratio: float,
+    parameters: int | None,
     out: Path,
     data: Path | None,
     minutes: float | None,
@@ -48,7 +52,7 @@ def _run(
 
     try:
         wide, told = load_student(weights)
-        done = prune_student(wide, macs_ratio)
+        done = prune_student(wide, macs_ratio, parameters)
     except ValueError as error:
         raise PellucidError(str(error)) from error
     preset = f"{told.preset}-pruned"

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from pellucid_teacher.macs import count_macs
 
-from .layers import RepConv
+from .layers import RepConv, fold
 from .plain_unet import PlainUNet, PlainUNetConfig
+from .weights import parameter_count
 
 UNIT = 16  # channels; the config's own multiple
 KEEP_AT_LEAST = 0.25  # of a level; global magnitudes alone empty whole levels
@@ -30,17 +31,18 @@ class Pruned:
     macs_ratio: float
 
 
-def prune(student: PlainUNet, macs_ratio: float) -> Pruned:
+def prune(student: PlainUNet, macs_ratio: float, parameters: int | None = None) -> Pruned:
     """Remove the channels of least magnitude for what they cost until `macs_ratio` is met.
 
-    student is not changed; it may be folded or not. Raises ValueError for a ratio outside (0, 1)
-    or below what the smallest widths reach.
+    parameters: at most so many, too. student is not changed; it may be folded or not. Raises
+    ValueError for a ratio outside (0, 1), or limits below what the smallest widths reach.
     """
     if not 0.0 < macs_ratio < 1.0:
         raise ValueError(f"macs_ratio must be between 0 and 1, got {macs_ratio}")
     plain = _plain(student)
     scores = [_level_scores(plain, level) for level in range(len(student.config.widths))]
-    config = _choose(student.config, scores, macs_ratio)
+    most = size(student.config) if parameters is None else parameters
+    config = _choose(student.config, scores, macs_ratio, most)
     graph = _graph(plain)
     tp = _torch_pruning()
     for level, width in enumerate(config.widths):
@@ -62,6 +64,12 @@ def macs(config: PlainUNetConfig) -> int:
     """Multiply-accumulates of the convolutions for one smallest valid square picture."""
     side = 4 * config.multiple
     return count_macs(PlainUNet(config), side, side).convolution
+
+
+@cache
+def size(config: PlainUNetConfig) -> int:
+    """Parameters of the folded network."""
+    return parameter_count(fold(PlainUNet(config)))
 
 
 def _plain(student: PlainUNet) -> PlainUNet:
@@ -126,26 +134,31 @@ def _level_scores(plain: PlainUNet, level: int) -> list[float]:
 
 
 def _choose(
-    config: PlainUNetConfig, scores: list[list[float]], macs_ratio: float
+    config: PlainUNetConfig, scores: list[list[float]], macs_ratio: float, parameters: int
 ) -> PlainUNetConfig:
-    """Greedy: least importance lost for a saved operation; the last cut lands nearest below."""
+    """Greedy: least importance lost for the shares saved of what is still too much, operations or
+    parameters; the last cut lands nearest below."""
     full, target = config, macs_ratio * macs(config)
-    while macs(config) > target:
+    while macs(config) > target or size(config) > parameters:
         cuts = []
         for level, width in enumerate(config.widths):
             if width - UNIT < max(UNIT, KEEP_AT_LEAST * full.widths[level]):
                 continue
             widths = (*config.widths[:level], width - UNIT, *config.widths[level + 1 :])
             smaller = replace(config, widths=widths)
-            lost = scores[level][(full.widths[level] - width) // UNIT]
-            cuts.append((lost / (macs(config) - macs(smaller)), smaller))
+            lost, saved = scores[level][(full.widths[level] - width) // UNIT], 0.0
+            if macs(config) > target:
+                saved += (macs(config) - macs(smaller)) / macs(full)
+            if size(config) > parameters:
+                saved += (size(config) - size(smaller)) / size(full)
+            cuts.append((lost / saved, smaller))
         if not cuts:
-            reached = macs(config) / macs(full)
             raise ValueError(
-                f"widths {full.widths} cannot go under {reached:.2f} of their operations, asked "
-                f"for {macs_ratio}; ask for more, or prune a student of fewer levels"
+                f"widths {full.widths} cannot go under {macs(config) / macs(full):.2f} of their "
+                f"operations and {size(config)} parameters, asked for {macs_ratio} and "
+                f"{parameters}; ask for more, or prune a student of fewer levels"
             )
-        enough = [smaller for _, smaller in cuts if macs(smaller) <= target]
+        enough = [c for _, c in cuts if macs(c) <= target and size(c) <= parameters]
         best = min(cuts, key=lambda cut: cut[0])[1]
         config = max(enough, key=macs) if best in enough else best
     return config

@@ -11,7 +11,7 @@ from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance, load_student, save_student
 
 pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
-from pellucid_student.prune import macs, prune
+from pellucid_student.prune import macs, prune, size
 
 WIDE = PlainUNetConfig((32, 64, 48), (1, 1, 1), (1, 1), code_width=16)
 
@@ -73,8 +73,17 @@ def test_the_ratio_is_met_and_the_file_reloads(ratio: float, tmp_path: Path) -> 
     assert all(p.grad is not None for p in done.student.encoder.parameters())
 
 
+def test_parameters_are_limited_too() -> None:
+    """The deepest level holds the parameters, the finest the operations: cuts follow the limit."""
+    few = prune(student(), 0.9, 80_000)
+    assert few.macs_ratio <= 0.9
+    assert size(few.student.config) <= 80_000 < size(prune(student(), 0.9).student.config)
+
+
 def test_impossible_ratios_are_told() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         prune(student(), 1.5)
     with pytest.raises(ValueError, match="cannot go under"):
         prune(student(), 0.01)
+    with pytest.raises(ValueError, match="asked for 0.9 and 100;"):
+        prune(student(), 0.9, 100)
