@@ -48,7 +48,8 @@ def _run(
     if minutes is not None and data is None:
         raise PellucidError("fine-tuning needs pictures: add --data FOLDER")
     from pellucid_student.prune import prune as prune_student
-    from pellucid_student.weights import Provenance, load_student, parameter_count, save_student
+    from pellucid_student.prune import size
+    from pellucid_student.weights import Provenance, load_student, save_student
 
     try:
         wide, told = load_student(weights)
@@ -64,7 +65,7 @@ def _run(
     save_student(out / "pruned.safetensors", done.student, kept)
     print(
         f"widths {wide.config.widths} -> {done.student.config.widths}, "
-        f"{parameter_count(wide)} -> {parameter_count(done.student)} parameters, "
+        f"{size(wide.config)} -> {size(done.student.config)} parameters, "
         f"{done.macs_ratio:.2f} of the operations"
     )
     print(f"wrote {out / 'pruned.safetensors'}")
