@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pellucid_student.layers import RepConv, ResidualBlock
 from pellucid_student.plain_unet import NANO, PICO, TINY, PlainUNet, PlainUNetConfig
+from pellucid_teacher.networks.diffuir_unet import PRESETS, DiffUIRUNet
 
 
 class DepthwiseBlock(nn.Module):
@@ -117,8 +118,10 @@ def plain(widths: tuple[int, ...], depth: int = 1) -> PlainUNetConfig:
 
 
 ANCHOR = "ffdnet-shape"
+TIMED_ONLY = (ANCHOR, "diffuir-t")  # never trained here
 CANDIDATES: dict[str, Callable[[], nn.Module]] = {
     ANCHOR: FFDNetShape,
+    "diffuir-t": lambda: DiffUIRUNet(PRESETS["diffuir-t"]),
     "tiny": lambda: PlainUNet(TINY),
     "nano": lambda: PlainUNet(NANO),
     "pico": lambda: PlainUNet(PICO),

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from pellucid_export.conv_reference import conv_stack
 from pellucid_student.layers import fold
+from pellucid_student.plain_unet import PlainUNet
+from pellucid_student.scene import SCENE_SIZE
 from pellucid_teacher.macs import count_macs
 from pellucid_teacher.processes import diffuir
 
@@ -28,17 +30,21 @@ Call = Callable[[], object]
 
 
 class OneStep(nn.Module):
-    """A one-step restorer around a denoiser: (1, 3, H, W) in [0, 1] -> same."""
+    """A one-step restorer around a denoiser: (1, 3, H, W) in [0, 1] -> same.
+
+    A student's scene code is given, as the runtime gives it, not measured in the graph.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.start = 1.0 - float(diffuir.schedule().delta_bar[-1])
+        self.known = {"scene": torch.zeros(1, SCENE_SIZE)} if isinstance(network, PlainUNet) else {}
 
     def forward(self, image: Tensor) -> Tensor:
         degraded = 2.0 * image - 1.0
         time_value = torch.full((1,), 999.0)
-        clean = degraded - self.network(self.start * degraded, degraded, time_value)
+        clean = degraded - self.network(self.start * degraded, degraded, time_value, **self.known)
         return ((clean.clamp(-1.0, 1.0)) + 1.0) / 2.0
 
 
