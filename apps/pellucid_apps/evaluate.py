@@ -17,7 +17,7 @@ from pellucid.metrics import as_8_bits, delta_e, luma, match_mean, psnr, ssim
 from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
 
 from .evaluate_models import IDENTITY, Restore, Subject
-from .evaluate_perceptual import SMALLEST, Distance
+from .evaluate_perceptual import Distance
 from .evaluate_report import choose_columns, header, row
 from .page import Shown
 
@@ -192,9 +192,7 @@ def _score(
     before_y, after_y, target_y = luma(before), luma(after), luma(target)
 
     def perceived(picture: NDArray[Any]) -> float | None:
-        if distance is None or min(target.shape[:2]) < SMALLEST:
-            return None
-        return distance(picture, target)
+        return None if distance is None else distance(picture, target)
 
     def with_given_mean(picture: NDArray[Any]) -> float | None:
         return _capped(psnr(match_mean(picture, target), target)) if low_light else None

@@ -81,8 +81,8 @@ def student(
     ingredient: Annotated[
         list[str] | None,
         typer.Option(
-            help="gating, frequency, features, coarse, unroll; repeat it "
-            "(default: all with a teacher, none without)."
+            help="gating, frequency, features, coarse, unroll, perceptual; repeat it "
+            "(default: all but the last with a teacher, none without)."
         ),
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,

@@ -1,6 +1,6 @@
 """Distillation: the student's objective with a teacher, every ingredient a switch.
 
-    L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ψ·features
+    L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ψ·features  +  ω·ST-LPIPS
 
 S, T, GT are residuals at one call of the student's own sampler; λ falls and ψ ends at 0 over the
 run, so the truth has the last word. With everything off it is `objective.first_call_loss`, the
@@ -28,6 +28,7 @@ from .adapters import Learner, recorded
 from .diagnosis import prepare_diagnosis
 from .mentor import Mentor
 from .objective import ENOUGH
+from .perceptual import load_st_lpips, st_lpips
 from .plain_unet import PlainUNet
 from .revive import kept_alive, look
 from .rollout import all_calls
@@ -45,6 +46,8 @@ class DistillRecipe:
     frequency: weight φ of the spectrum's L1. features: weight ψ of the maps' L1 at the start.
     coarse: share of the run on targets reduced 4, then 2 times.
     unroll: share of the run, at its end, with gradients through whole samplers of 3, 2, 1 steps.
+    perceptual: weight of ST-LPIPS, outside the logarithm; for a build that looks sharp at a cost in
+    dB, so not part of FULL.
     """
 
     teacher: float = 1.0
@@ -55,6 +58,7 @@ class DistillRecipe:
     features: float = 0.1
     coarse: float = 0.15
     unroll: float = 0.3
+    perceptual: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("teacher_share", "coarse", "unroll"):
@@ -70,19 +74,21 @@ class DistillRecipe:
 
 CONTROL = DistillRecipe(0.0, 0.0, False, 1.0, 0.0, 0.0, 0.0, 0.0)
 FULL = DistillRecipe()
+PERCEPTUAL = replace(FULL, perceptual=0.1)
 INGREDIENTS = ("gating", "frequency", "features", "coarse", "unroll")
+ALL_INGREDIENTS = (*INGREDIENTS, "perceptual")
 
 
 def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
-    """CONTROL, the teacher term if there is one, and the named ingredients of FULL."""
-    unknown = [name for name in names if name not in INGREDIENTS]
+    """CONTROL, the teacher term if there is one, and the named ingredients of PERCEPTUAL."""
+    unknown = [name for name in names if name not in ALL_INGREDIENTS]
     if unknown:
-        raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(INGREDIENTS)}")
+        raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(ALL_INGREDIENTS)}")
     needy = [name for name in names if name in ("gating", "features")]
     if needy and not teacher:
         raise ValueError(f"the ingredient {needy[0]!r} needs a teacher: add --teacher PATH")
     base = replace(CONTROL, teacher=FULL.teacher, teacher_end=FULL.teacher_end)
-    chosen = {name: getattr(FULL, name) for name in names}
+    chosen = {name: getattr(PERCEPTUAL, name) for name in names}
     return replace(base if teacher else CONTROL, **chosen)
 
 
@@ -93,6 +99,7 @@ class DistillLoss:
         if recipe.asks_teacher and mentor is None:
             raise ValueError("this recipe asks a teacher, none was given; add --teacher PATH")
         self.recipe, self.mentor, self.progress = recipe, mentor, 0.0
+        self.eye = load_st_lpips() if recipe.perceptual else {}
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """model: a Learner, also inside DistributedDataParallel. Returns ()."""
@@ -115,6 +122,9 @@ class DistillLoss:
                 taught = batch.degraded - self.mentor.restore(batch.degraded)
         errors = torch.stack([self._error(r.float(), truth, taught) for r in residuals])  # (K, B)
         value = torch.log(errors + ENOUGH).mean()
+        if recipe.perceptual:
+            last = batch.degraded - residuals[-1].float()
+            value = value + recipe.perceptual * st_lpips(self.eye, last, batch.clean).mean()
         if scales:
             weight = terms.annealed(recipe.features, 0.0, self.progress)
             features: Tensor = learner.feature_loss(ours, theirs)
@@ -240,7 +250,7 @@ def keep_distilled(
     """
     kept, step = kept_student(student, folder)
     config, recipe = course.train, course.recipe
-    used = [name for name in INGREDIENTS if getattr(recipe, name)]
+    used = [name for name in ALL_INGREDIENTS if getattr(recipe, name)]
     made = (
         f"{'teacher and ground truth' if mentor else 'ground truth'}; "
         f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "

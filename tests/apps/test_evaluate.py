@@ -19,7 +19,7 @@ from pellucid_apps.cli import app
 from pellucid_apps.compare import before_after, displayable
 from pellucid_apps.evaluate import Protocol, equalise_channels, measure
 from pellucid_apps.evaluate_models import Subject, open_model, parse_steps
-from pellucid_apps.evaluate_perceptual import open_st_lpips, st_lpips
+from pellucid_apps.evaluate_perceptual import open_st_lpips
 from pellucid_apps.evaluate_report import check_writable, write_reports
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.weights import Provenance, save_student
@@ -172,26 +172,6 @@ def test_a_missing_perceptual_package_is_told_and_nothing_else_lost(
     assert "pip install" not in told.output
 
 
-def test_st_lpips_by_hand_made_weights() -> None:
-    """A first layer that passes the red channel on, no others: its distance can be worked out."""
-    torch = pytest.importorskip("torch")
-    shapes = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
-    names = ["slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13"]
-    state = {"scaling_layer.shift": torch.zeros(1, 3, 1, 1)}
-    state["scaling_layer.scale"] = torch.ones(1, 3, 1, 1)
-    for index, (name, (outputs, inputs, side)) in enumerate(zip(names, shapes, strict=True)):
-        state[f"net.{name}.weight"] = torch.zeros(outputs, inputs, side, side)
-        state[f"net.{name}.bias"] = torch.zeros(outputs)
-        state[f"lin{index}.model.1.weight"] = torch.full((1, outputs, 1, 1), 2.0)
-    state["net.slice1.0.bias"][0] = 3.0  # feature (3, 0, ..) or, where red is 1, (3, 4, 0, ..)
-    state["net.slice1.0.weight"][1, 0, 5, 5] = 4.0
-    grey, red = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
-    red[:, 0] = 1.0
-    # Away from the padded border: (1, 0) against (3/5, 4/5), squared 0.16 + 0.64, times w = 2.
-    assert st_lpips(state, grey, grey) == 0.0
-    assert 0.8 * 1.6 < st_lpips(state, grey, red) <= 1.6
-
-
 def test_st_lpips_forgives_a_shift_more_than_noise() -> None:
     distance = open_st_lpips()
     if distance is None:
@@ -201,9 +181,9 @@ def test_st_lpips_forgives_a_shift_more_than_noise() -> None:
     picture = (wide - wide.min()) / np.ptp(wide)
     noisy = np.clip(picture + 0.1 * rng.standard_normal(picture.shape), 0, 1)
     assert distance(picture, picture) == 0.0
-    assert distance(picture[:, 1:], picture[:, :-1]) < 0.5 * distance(picture, noisy)
-    with pytest.raises(ValueError, match="at least 24"):
-        distance(picture[:20], picture[:20])
+    shifted, disturbed = distance(picture[:, 1:], picture[:, :-1]), distance(picture, noisy)
+    assert shifted is not None and disturbed is not None and shifted < 0.5 * disturbed
+    assert distance(picture[:20], picture[:20]) is None
 
 
 def test_demo_restores_every_bundled_sample(
