@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import cos, pi
 from pathlib import Path
@@ -22,7 +23,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ..data.stream import Batch, Samples, Shard, batches
 from .checkpoint import RunState, resume, save
@@ -40,7 +41,8 @@ class TrainConfig:
     fast: pattern of the parameter names whose learning rate is `fast_scale` times the others'.
     muon: pattern of the names of 3x3 kernels that Muon trains, at `muon_scale` times `lr`; all
     others are Adam's. muon_decay: what keeps those kernels from growing without end.
-    ema: decay of the averaged weights, the ones that are kept; they move every `ema_every` steps.
+    ema: decay of the averaged weights, the ones that are kept, once a run is long enough for it
+    (see _follow); they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
     whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
     compile: by torch.compile, which needs a C++ compiler; the student's steps take a fifth less
@@ -137,7 +139,7 @@ def _train(
     path, processes = folder / "state.pt", accelerator.num_processes
     model.to(accelerator.device)
     optimizer = _optimizer(model, config)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=partial(_follow, config.ema))
     state = RunState(model, average, optimizer)
     resume(path, config, processes, state)
     wrapped = accelerator.prepare_model(model)
@@ -199,6 +201,17 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> MuonAndAdam:
     for group in optimizer.param_groups:
         group.setdefault("scale", config.muon_scale)
     return optimizer
+
+
+@torch.no_grad()
+def _follow(decay: float, average: list[Tensor], now: list[Tensor], moved: Tensor) -> None:
+    """Move the average, after `moved` times before, to the weights of now.
+
+    At a fixed decay of 0.999 the average of an 800-step run were 45 % its start; (1 + n) / (10 + n)
+    grows to it instead (as TensorFlow's ExponentialMovingAverage does with num_updates).
+    """
+    grown = min(decay, (1.0 + float(moved)) / (10.0 + float(moved)))
+    torch._foreach_lerp_(average, now, 1.0 - grown)
 
 
 def _step(
