@@ -11,6 +11,7 @@ from pellucid import PellucidError
 
 from .train import Course, run_course
 
+CROPS = 8  # a task, to measure what levels are worth
 FINETUNE_LR = 3e-4  # a third of a fresh student's: the weights are nearly right
 
 
@@ -23,7 +24,10 @@ def prune(
     parameters: Annotated[
         int | None, typer.Option(min=1, help="Parameters to keep at most (default: any number).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Training folder, to fine-tune.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Training folder, to measure what levels are worth, and to fine-tune."),
+    ] = None,
     finetune_minutes: Annotated[float | None, typer.Option(help="Time for fine-tuning.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 1,
 ) -> None:
@@ -47,13 +51,18 @@ def _run(
         raise PellucidError("pruning needs torch-pruning: pip install 'pellucid[prune]'")
     if minutes is not None and data is None:
         raise PellucidError("fine-tuning needs pictures: add --data FOLDER")
+    from pellucid_student.held import HeldCrops
     from pellucid_student.prune import prune as prune_student
     from pellucid_student.prune import size
     from pellucid_student.weights import Provenance, load_student, save_student
+    from pellucid_teacher.data.corpus import load_corpus
+    from pellucid_teacher.data.stream import single_thread_opencv
 
+    single_thread_opencv()
     try:
         wide, told = load_student(weights)
-        done = prune_student(wide, macs_ratio, parameters)
+        crops = None if data is None else HeldCrops.draw(load_corpus(data), CROPS, 96)
+        done = prune_student(wide, macs_ratio, parameters, crops)
     except ValueError as error:
         raise PellucidError(str(error)) from error
     preset = f"{told.preset}-pruned"

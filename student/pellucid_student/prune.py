@@ -2,7 +2,9 @@
 
 torch-pruning's dependency graph says which weights belong to one channel (skips and residual sums
 tie a whole level together) and how much each channel weighs. Which widths to keep is decided here,
-16 channels at a time, so that a PlainUNetConfig describes the result and it reloads like any other.
+16 channels at a time, so that a PlainUNetConfig describes the result and it reloads like any other:
+by what cuts cost on pictures (sensitivity; Li et al., ICLR 2017, §3.2) where there are some, since
+magnitudes of different levels cannot be compared (LOG.md, 2026-11-22).
 """
 
 import copy
@@ -15,12 +17,14 @@ from torch import Tensor, nn
 
 from pellucid_teacher.macs import count_macs
 
+from .held import HeldCrops
 from .layers import RepConv, fold
 from .plain_unet import PlainUNet, PlainUNetConfig
 from .weights import parameter_count
 
 UNIT = 16  # channels; the config's own multiple
 KEEP_AT_LEAST = 0.25  # of a level; global magnitudes alone empty whole levels
+LEAST_LOSS = 1e-3  # dB
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,34 @@ class Pruned:
     macs_ratio: float
 
 
-def prune(student: PlainUNet, macs_ratio: float, parameters: int | None = None) -> Pruned:
-    """Remove the channels of least magnitude for what they cost until `macs_ratio` is met.
+def prune(
+    student: PlainUNet,
+    macs_ratio: float,
+    parameters: int | None = None,
+    crops: HeldCrops | None = None,
+) -> Pruned:
+    """Remove the channels of least worth for what they cost until `macs_ratio` is met.
 
-    parameters: at most so many, too. student is not changed; it may be folded or not. Raises
-    ValueError for a ratio outside (0, 1), or limits below what the smallest widths reach.
+    parameters: at most so many, too. crops: pictures to measure on what levels are worth; without
+    them magnitudes decide. student is not changed; it may be folded or not. Raises ValueError for
+    a ratio outside (0, 1), or limits below what the smallest widths reach.
     """
     if not 0.0 < macs_ratio < 1.0:
         raise ValueError(f"macs_ratio must be between 0 and 1, got {macs_ratio}")
-    plain = _plain(student)
-    scores = [_level_scores(plain, level) for level in range(len(student.config.widths))]
+    levels = range(len(student.config.widths))
+    if crops is None:
+        plain = _plain(student)
+        scores = [_level_scores(plain, level) for level in levels]
+    else:
+        scores = [_sensitivity(student, level, crops) for level in levels]
     most = size(student.config) if parameters is None else parameters
     config = _choose(student.config, scores, macs_ratio, most)
+    return Pruned(_cut(student, config), macs(config) / macs(student.config))
+
+
+def _cut(student: PlainUNet, config: PlainUNetConfig) -> PlainUNet:
+    """A copy narrowed to `config`: at every level the channels of least magnitude go."""
+    plain = _plain(student)
     graph = _graph(plain)
     tp = _torch_pruning()
     for level, width in enumerate(config.widths):
@@ -56,7 +76,7 @@ def prune(student: PlainUNet, macs_ratio: float, parameters: int | None = None) 
     odd = [name for name in missing if not name.endswith((".point", ".scale"))]
     if odd or unexpected:
         raise RuntimeError(f"pruning left weights that no config describes: {odd + unexpected}")
-    return Pruned(small, macs(config) / macs(student.config))
+    return small
 
 
 @cache
@@ -133,10 +153,25 @@ def _level_scores(plain: PlainUNet, level: int) -> list[float]:
     return ordered.sum(dim=0).reshape(-1, UNIT).sum(dim=1).tolist()
 
 
+def _sensitivity(student: PlainUNet, level: int, crops: HeldCrops) -> list[float]:
+    """dB lost, mean over tasks, by the first, second, ... UNIT channels to go from one level."""
+    device = next(student.parameters()).device
+
+    def quality(width: int) -> float:
+        widths = (*full.widths[:level], width, *full.widths[level + 1 :])
+        figures = crops.psnr(_cut(student, replace(full, widths=widths)).eval(), 1, device)
+        return sum(figures.values()) / len(figures)
+
+    full = student.config
+    left = [quality(width) for width in range(full.widths[level], 0, -UNIT)]
+    # What costs nothing, or helps, goes first, but still by how much it saves.
+    return [max(LEAST_LOSS, a - b) for a, b in zip(left[:-1], left[1:], strict=True)]
+
+
 def _choose(
     config: PlainUNetConfig, scores: list[list[float]], macs_ratio: float, parameters: int
 ) -> PlainUNetConfig:
-    """Greedy: least importance lost for the shares saved of what is still too much, operations or
+    """Greedy: least worth lost for the shares saved of what is still too much, operations or
     parameters; the last cut lands nearest below."""
     full, target = config, macs_ratio * macs(config)
     while macs(config) > target or size(config) > parameters:

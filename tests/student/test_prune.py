@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from pellucid_student.held import HeldCrops
 from pellucid_student.layers import RepConv
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance, load_student, save_student
+from pellucid_teacher.denoiser import Denoiser
 
 pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
 from pellucid_student.prune import macs, prune, size
@@ -78,6 +80,23 @@ def test_parameters_are_limited_too() -> None:
     few = prune(student(), 0.9, 80_000)
     assert few.macs_ratio <= 0.9
     assert size(few.student.config) <= 80_000 < size(prune(student(), 0.9).student.config)
+
+
+class Crops(HeldCrops):
+    """Pictures on which nothing matters but the finest level's width."""
+
+    def psnr(self, denoiser: Denoiser, steps: int, device: torch.device) -> dict[str, float]:
+        assert isinstance(denoiser, PlainUNet)
+        return {"noise": float(denoiser.config.widths[0])}
+
+
+def test_what_pictures_need_is_kept_whatever_its_magnitude() -> None:
+    model = student()
+    with torch.no_grad():
+        model.stem.weight.mul_(0.01)
+        model.stem.point.mul_(0.01)  # type: ignore[union-attr]
+    assert prune(model, 0.75).student.config.widths[0] == 16
+    assert prune(model, 0.75, crops=Crops({})).student.config.widths[0] == 32
 
 
 def test_impossible_ratios_are_told() -> None:
