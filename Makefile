@@ -17,7 +17,7 @@ lint: .venv/dev.done  ## what pre-commit and the reviewers run
 	$(BIN)/lint-imports
 
 models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
-	for name in tiny pico; do \
+	for name in tiny nano pico; do \
 		$(BIN)/python -m pellucid_export student/weights/$$name.safetensors \
 			-o runtime/pellucid/models || exit 1; \
 	done

@@ -80,7 +80,7 @@ class PlainUNetConfig:
 
 
 TINY = PlainUNetConfig()
-NANO = PlainUNetConfig((32, 48, 32, 32))  # tiny, pruned (LOG.md)
+NANO = PlainUNetConfig((32, 48, 32, 32))  # what pruning tiny gives (LOG.md)
 PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=24)
 # Too large for a phone: a teacher of the others, 5 times the parameters and 4 times the operations.
 LARGE = PlainUNetConfig((64, 112, 160, 192), (1, 1, 2, 2), (2, 2, 2), code_width=96)
