@@ -82,7 +82,7 @@ def student(
         list[str] | None,
         typer.Option(
             help="gating, frequency, features, coarse, unroll, perceptual; repeat it "
-            "(default: all but the last with a teacher, none without)."
+            "(default: all but the last with a teacher, none without); none: the teacher alone."
         ),
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,

@@ -80,7 +80,9 @@ ALL_INGREDIENTS = (*INGREDIENTS, "perceptual")
 
 
 def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
-    """CONTROL, the teacher term if there is one, and the named ingredients of PERCEPTUAL."""
+    """CONTROL, the teacher term if there is one, and the named ingredients of PERCEPTUAL; "none"
+    adds nothing."""
+    names = [name for name in names if name != "none"]
     unknown = [name for name in names if name not in ALL_INGREDIENTS]
     if unknown:
         raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(ALL_INGREDIENTS)}")
