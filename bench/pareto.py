@@ -78,8 +78,9 @@ def draw(ours: list[Ours], path: Path) -> None:
                 axes.axhline(network.given[name], color="grey", linestyle=":", linewidth=1)
                 colour = f"C{(0, 2, 4, 5)[index % 4]}"
                 axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=5)
+                beside = (-4, -14 if index % 2 else 6)  # neighbours that are equally good
                 axes.annotate(
-                    network.preset, points[0], (-4, 6), textcoords="offset points",
+                    network.preset, points[0], beside, textcoords="offset points",
                     fontsize=9, weight="bold", color=colour, ha="right",
                 )  # fmt: skip
         axes.set_title(title, fontsize=10)
