@@ -54,7 +54,8 @@ def prune(
         plain = _plain(student)
         scores = [_level_scores(plain, level) for level in levels]
     else:
-        scores = [_sensitivity(student, level, crops) for level in levels]
+        whole = _quality(student, crops)
+        scores = [_sensitivity(student, level, crops, whole) for level in levels]
     most = size(student.config) if parameters is None else parameters
     config = _choose(student.config, scores, macs_ratio, most)
     return Pruned(_cut(student, config), macs(config) / macs(student.config))
@@ -153,19 +154,23 @@ def _level_scores(plain: PlainUNet, level: int) -> list[float]:
     return ordered.sum(dim=0).reshape(-1, UNIT).sum(dim=1).tolist()
 
 
-def _sensitivity(student: PlainUNet, level: int, crops: HeldCrops) -> list[float]:
-    """dB lost, mean over tasks, by the first, second, ... UNIT channels to go from one level."""
-    device = next(student.parameters()).device
+def _sensitivity(student: PlainUNet, level: int, crops: HeldCrops, whole: float) -> list[float]:
+    """dB lost, mean over tasks, by the first, second, ... UNIT channels to go from one level.
 
-    def quality(width: int) -> float:
+    whole: dB of the uncut student.
+    """
+    full, left = student.config, [whole]
+    for width in range(full.widths[level] - UNIT, 0, -UNIT):
         widths = (*full.widths[:level], width, *full.widths[level + 1 :])
-        figures = crops.psnr(_cut(student, replace(full, widths=widths)).eval(), 1, device)
-        return sum(figures.values()) / len(figures)
-
-    full = student.config
-    left = [quality(width) for width in range(full.widths[level], 0, -UNIT)]
+        left.append(_quality(_cut(student, replace(full, widths=widths)).eval(), crops))
     # What costs nothing, or helps, goes first, but still by how much it saves.
     return [max(LEAST_LOSS, a - b) for a, b in zip(left[:-1], left[1:], strict=True)]
+
+
+def _quality(student: PlainUNet, crops: HeldCrops) -> float:
+    """dB after one step, mean over tasks."""
+    figures = crops.psnr(student, 1, next(student.parameters()).device)
+    return sum(figures.values()) / len(figures)
 
 
 def _choose(

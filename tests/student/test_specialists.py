@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pellucid_student.mentor import load_mentor
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
+from pellucid_student.scene import SCENE_SIZE
 from pellucid_student.specialists import Specialists, load_specialists
 from pellucid_student.weights import Provenance, save_student
 from pellucid_teacher.data.synthesis import TASKS
@@ -54,8 +55,8 @@ def test_the_diagnosis_of_the_general_network_decides() -> None:
     general, noise = network(0), network(1)
     noise.diagnosis.layer3.bias[TASKS.index("rain")] = 9.0
     general.diagnosis.layer3.bias[TASKS.index("noise")] = 9.0
-    assert Specialists(general, {"noise": noise}).asked(torch.zeros(1, 176)) == ["noise"]
-    assert Specialists(general, {"rain": noise}).asked(torch.zeros(1, 176)) == ["general"]
+    assert Specialists(general, {"noise": noise}).asked(torch.zeros(1, SCENE_SIZE)) == ["noise"]
+    assert Specialists(general, {"rain": noise}).asked(torch.zeros(1, SCENE_SIZE)) == ["general"]
 
 
 def test_a_folder_of_specialists_is_a_mentor(tmp_path: Path) -> None:
