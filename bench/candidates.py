@@ -119,12 +119,16 @@ def plain(widths: tuple[int, ...], depth: int = 1) -> PlainUNetConfig:
 
 ANCHOR = "ffdnet-shape"
 TIMED_ONLY = (ANCHOR, "diffuir-t")  # never trained here
+# Kernels that Muon trains: those of a student's body, and of TwoPath's.
+BODY = r"(encoder|decoder|down|up|trunk|fine)\..*(?<!gate\.)weight"
 CANDIDATES: dict[str, Callable[[], nn.Module]] = {
     ANCHOR: FFDNetShape,
     "diffuir-t": lambda: DiffUIRUNet(PRESETS["diffuir-t"]),
     "tiny": lambda: PlainUNet(TINY),
     "nano": lambda: PlainUNet(NANO),
     "pico": lambda: PlainUNet(PICO),
+    "unet-48-64-32-32": lambda: PlainUNet(plain((48, 64, 32, 32))),
+    "unet-48-64-96": lambda: PlainUNet(plain((48, 64, 96))),
     "unet-16-48-96-96": lambda: PlainUNet(plain((16, 48, 96, 96))),
     "unet-32-64-96": lambda: PlainUNet(plain((32, 64, 96))),
     "unet-32-64-96-x2": lambda: PlainUNet(plain((32, 64, 96), 2)),

@@ -2,6 +2,7 @@
 
     python bench/sweep.py -o runs/sweep --threads 2                       latency only
     python bench/sweep.py -o runs/sweep --train DATA --minutes 7 --dev DEV   and dB
+    ... --task noise                                                      one task alone
     python bench/sweep.py -o runs/sweep --plot pareto.png                 draw what is there
 
 Restartable: results.json keeps every finished measurement, a broken training goes on.
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("teacher", "student", "export", "runtime")]
 sys.path.insert(0, str(ROOT / "bench"))
 
-from candidates import ANCHOR, CANDIDATES, TIMED_ONLY  # noqa: E402
+from candidates import ANCHOR, BODY, CANDIDATES, TIMED_ONLY  # noqa: E402
 
 Results = dict[str, Any]
 
@@ -50,7 +52,7 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
-    from pellucid_teacher.data.synthesis import Synthesis
+    from pellucid_teacher.data.synthesis import TASKS, Synthesis, TaskMix
     from pellucid_teacher.training.checkpoint import averaged_weights
     from pellucid_teacher.training.loop import train
     from pellucid_teacher.training.watch import Watch, restore_whole
@@ -60,25 +62,38 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     crops = HeldCrops.draw(held)
     torch.manual_seed(1)
     network = CANDIDATES[name]()
-    synthesis = Synthesis(training, 96, hold=STUDENT_TRAIN.batch_size)
-    for _ in train(network, first_call_loss, synthesis, STUDENT_TRAIN, folder / name, args.minutes):
+    mix = TaskMix()
+    if args.task is not None:
+        mix = mix.with_shares([f"{task}={task == args.task:d}" for task in TASKS])
+    config = replace(STUDENT_TRAIN, muon=BODY)
+    synthesis = Synthesis(training, 96, mix, hold=config.batch_size)
+    for _ in train(network, first_call_loss, synthesis, config, folder / name, args.minutes):
         pass
     weights, step = averaged_weights(folder / name)
     network.load_state_dict(weights)
     network.eval()
     device = next(network.parameters()).device
-    told: Results = {"steps": step, "minutes": args.minutes}
+    told: Results = {"steps": step, "minutes": args.minutes, "task": args.task}
     told["crops"] = crops.psnr(network, 1, device)
+    if args.task is not None:
+        told["crops"] = {args.task: told["crops"][args.task]}
     if args.dev is not None:
-        look = Watch.load(args.dev, pairs=4).look(
+        look = Watch.load(args.dev, pairs=16).look(
             lambda picture: restore_whole(network, picture, 1, multiple=16, device=device)
         )
         told["watched"] = {set_name: after for set_name, (_, after) in look.figures.items()}
     return told
 
 
+def quality(told: Results) -> tuple[str, float]:
+    """(what was judged, mean dB) of a candidate's training: the watched sets, or held-out crops."""
+    figures = told.get("watched") or told["crops"]
+    kind = "" if told.get("watched") else "held-out synthetic crops: "
+    return kind + ", ".join(figures), sum(figures.values()) / len(figures)
+
+
 def plot(results: Results, engine: str, path: Path) -> None:
-    """dB (mean over held-out tasks) over latency; peers are drawn where a `noise` figure exists."""
+    """dB over latency; beside denoisers, the peers whose figures for that set are published."""
     try:
         import matplotlib
     except ImportError:
@@ -86,40 +101,42 @@ def plot(results: Results, engine: str, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    points = []
-    for name, told in results["candidates"].items():
-        if "training" in told and "latency" in told:
-            tasks = told["training"]["crops"]
-            points.append(
-                (told["latency"][engine]["ratio"], sum(tasks.values()) / len(tasks), name)
-            )
-    if not points:
+    both = {
+        name: told
+        for name, told in results["candidates"].items()
+        if "training" in told and "latency" in told
+    }
+    if not both:
         sys.exit("error: nothing has both latency and dB yet; run with --train DATA first")
-    front, best = [], float("-inf")
+    judged = {quality(told["training"])[0] for told in both.values()}
+    if len(judged) > 1:
+        sys.exit(f"error: candidates were judged on different pictures: {'; '.join(judged)}")
+    figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
+    points = [
+        (told["latency"][engine]["ratio"], quality(told["training"])[1], name)
+        for name, told in both.items()
+    ]
+    front: list[tuple[float, float]] = []
     for ratio, db, name in sorted(points):
         axes.plot(ratio, db, "o", color="tab:blue")
-        axes.annotate(name, (ratio, db), xytext=(4, 4), textcoords="offset points", fontsize=7)
-        if db > best:
-            best = db
+        axes.annotate(name, (ratio, db), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        if not front or db > front[-1][1]:
             front.append((ratio, db))
     axes.plot(*zip(*front, strict=True), color="tab:blue", linewidth=1, label="Pareto front")
+    minutes = {told["training"]["minutes"] for told in both.values()}
     axes.set(
         xlabel=f"time of one step / time of 8 GMAC of 3x3 convolutions ({engine})",
-        ylabel="dB, held-out synthetic crops, mean over tasks",
+        ylabel=f"dB, {judged.pop()}",
+        title=f"after {' or '.join(f'{m:g}' for m in sorted(minutes))} minutes of training each",
         xscale="log",
     )
     anchor = results["candidates"].get(ANCHOR, {}).get("latency")
-    peers = json.loads((ROOT / "bench" / "peers.json").read_text())["peers"]
-    if anchor is not None:
-        # Peers were measured on another machine and scored on CBSD68 at sigma 25: own axis.
-        other = axes.twinx()
-        other.set_ylabel("peers: dB, CBSD68 sigma 25, published weights", color="tab:red")
-        for peer in peers:
+    if anchor is not None and "cbsd68" in axes.get_ylabel():
+        for peer in json.loads((ROOT / "bench" / "peers.json").read_text())["peers"]:
             ratio = peer["times_ffdnet"] * anchor[engine]["ratio"]
-            other.plot(ratio, peer["psnr"], "x", color="tab:red")
-            spot = {"xytext": (4, -10), "textcoords": "offset points", "fontsize": 7}
-            other.annotate(peer["name"], (ratio, peer["psnr"]), color="tab:red", **spot)
+            axes.plot(ratio, peer["psnr"], "x", color="tab:red")
+            spot = {"xytext": (4, -10), "textcoords": "offset points", "fontsize": 8}
+            axes.annotate(peer["name"], (ratio, peer["psnr"]), color="tab:red", **spot)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=130)
     print(f"wrote {path}")
@@ -135,6 +152,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--train", type=Path, help="training folder: also train every candidate")
     parser.add_argument("--minutes", type=float, default=7.0, help="of training, each")
+    parser.add_argument("--task", help="learn and judge this task alone (default: all)")
     parser.add_argument("--dev", type=Path, help="sets to measure on after training")
     parser.add_argument("--plot", type=Path, help="draw the results to this PNG and stop")
     parser.add_argument("--engine", default="openvino-f32", help="whose latency the plot shows")

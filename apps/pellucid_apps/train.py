@@ -1,4 +1,4 @@
-"""`pellucid train student` and `pellucid train teacher`: needs the `train` extra (torch).
+"""`pellucid train student`, `teacher` and `router`: needs the `train` extra (torch).
 
 Stop a training at any time; the same command goes on from its last checkpoint.
 """
@@ -208,6 +208,36 @@ class _Lesson:
     minutes: float | None
     crop: int
     mix: "TaskMix"
+
+
+@app.command()
+def router(
+    folder: Annotated[Path, typer.Argument(help="Folder of specialists.", show_default=False)],
+    data: Data,
+    samples: Annotated[int, typer.Option(min=1, help="Crops to learn from.")] = 8_000,
+    crop: Annotated[int, typer.Option(min=32, help="Side of a crop, px.")] = 128,
+    seed: Seed = 1,
+    workers: Workers = 1,
+    leave_out: LeaveOut = None,
+) -> None:
+    """Teach FOLDER's specialists who of them is asked, and write FOLDER/router.safetensors."""
+    need_torch()
+    from pellucid_student.router import save_router, train_router
+    from pellucid_student.specialists import ROUTER, load_specialists
+    from pellucid_teacher.data.corpus import load_corpus
+    from pellucid_teacher.data.stream import single_thread_opencv
+    from pellucid_teacher.data.synthesis import Synthesis
+
+    single_thread_opencv()
+    try:
+        general = load_specialists(folder).general.eval()
+        synthesis = Synthesis(load_corpus(data, frozenset(leave_out or ())), crop)
+        found, loss = train_router(general, synthesis, seed, samples, workers)
+    except ValueError as error:
+        raise PellucidError(str(error)) from error
+    path = folder / f"{ROUTER}.safetensors"
+    save_router(path, found)
+    print(f"wrote {path}  loss {loss:.3f} nats")
 
 
 def _distil(

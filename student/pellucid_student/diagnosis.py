@@ -6,6 +6,7 @@ user gives labels, so a classifier is trained first, on the synthesis' own label
 the network then learns beside it, frozen, with its doubts and mistakes.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -26,11 +27,12 @@ EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 25, 64, 2e-3, 3e-2
 
 
 class Diagnosis(nn.Module):
-    """Scene code (B, SCENE_SIZE) -> probability of every task of TASKS, (B, 7)."""
+    """Scene code (B, SCENE_SIZE), or what else `inputs` numbers tell -> probability of every task
+    of TASKS, (B, 7)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, inputs: int = SCENE_SIZE) -> None:
         super().__init__()
-        self.layer1 = nn.Linear(SCENE_SIZE, width)
+        self.layer1 = nn.Linear(inputs, width)
         self.layer2 = nn.Linear(width, width // 2)
         self.layer3 = nn.Linear(width // 2, len(TASKS))
         self.forget()
@@ -48,7 +50,7 @@ class Diagnosis(nn.Module):
         return self.logits(scene, 0.0).softmax(dim=1)
 
     def logits(self, scene: Tensor, dropout: float) -> Tensor:
-        """(B, SCENE_SIZE) -> (B, 7)."""
+        """(B, inputs) -> (B, 7)."""
         x = F.dropout(F.relu(self.layer1(scene)), dropout)
         x = F.dropout(F.relu(self.layer2(x)), dropout)
         out: Tensor = self.layer3(x)
@@ -81,7 +83,12 @@ def train_diagnosis(
     diagnosis.requires_grad_(False)
     if not synthesis.corpus.clean:
         return float("nan")
-    codes, tasks = _labelled(synthesis, seed, samples, workers)
+    codes, tasks = labelled(synthesis, seed, samples, workers, measure_scene)
+    return fit(diagnosis, codes, tasks, seed)
+
+
+def fit(diagnosis: Diagnosis, codes: Tensor, tasks: Tensor, seed: int) -> float:
+    """Train on codes (N, inputs) and task numbers (N,), then freeze; returns as above."""
     mean, spread = codes.mean(dim=0), codes.std(dim=0) + 1e-2
     codes = (codes - mean) / spread
     diagnosis.requires_grad_(True)
@@ -110,6 +117,25 @@ def train_diagnosis(
     return last
 
 
+def labelled(
+    synthesis: Synthesis,
+    seed: int,
+    samples: int,
+    workers: int,
+    read: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """What `read` makes, (N, ...), of fresh synthetic crops (N, 3, H, W) in [0, 1], a few at a
+    time, and their task numbers (N,). The user's own pairs have no labels and are left out."""
+    synthetic = replace(synthesis.corpus, own=[])
+    # Another stream than the training's own: the network must see the classifier's mistakes.
+    crops = _Crops(Synthesis(synthetic, synthesis.crop, MIX, hold=1), seed + 10_007, samples)
+    codes, tasks = [], []
+    for pictures, numbers in DataLoader(crops, batch_size=16, num_workers=workers):
+        codes.append(read(pictures))
+        tasks.append(numbers)
+    return torch.cat(codes), torch.cat(tasks)
+
+
 class _Crops(Dataset[tuple[Tensor, int]]):
     def __init__(self, synthesis: Synthesis, seed: int, samples: int) -> None:
         self.synthesis, self.seed, self.samples = synthesis, seed, samples
@@ -119,15 +145,4 @@ class _Crops(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         degraded, _, task = self.synthesis.sample(self.seed, index)
-        image = torch.from_numpy(degraded).permute(2, 0, 1)[None]
-        return measure_scene(image)[0], TASKS.index(task)
-
-
-def _labelled(synthesis: Synthesis, seed: int, samples: int, workers: int) -> tuple[Tensor, Tensor]:
-    """Scene codes (N, SCENE_SIZE) and task numbers (N,) of fresh synthetic crops."""
-    synthetic = replace(synthesis.corpus, own=[])
-    labelled = Synthesis(synthetic, synthesis.crop, MIX, hold=1)
-    # Another stream than the training's own: the network must see the classifier's mistakes.
-    crops = _Crops(labelled, seed + 10_007, samples)
-    parts = list(DataLoader(crops, batch_size=64, num_workers=workers))
-    return torch.cat([codes for codes, _ in parts]), torch.cat([tasks for _, tasks in parts])
+        return torch.from_numpy(degraded).permute(2, 0, 1), TASKS.index(task)

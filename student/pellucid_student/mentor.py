@@ -51,7 +51,7 @@ def load_mentor(path: Path, steps: int | None = None) -> Mentor:
     """
     if holds_specialists(path):
         several = load_specialists(path)
-        names = ", ".join(several.specialists)
+        names = ", ".join(several.names[1:])
         told = Mentor(
             f"specialists ({names})", several, diffuir.schedule(), multiple=several.multiple
         )

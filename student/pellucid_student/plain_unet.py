@@ -168,18 +168,23 @@ class PlainUNet(nn.Module):
         differs from that, (B, 9, H, W); a network for first calls (calls.py) takes six channels.
         code: as `scene_code` makes it.
         """
-        x = F.pixel_unshuffle(pictures, 2)  # (B, 36, H/2, W/2)
-        x = F.relu(self.stem(x) + self._bias(0, code))
-        skips: list[Tensor] = []
-        for level, blocks in enumerate(self.encoder):
-            if level > 0:
-                skips.append(x)
-                x = F.relu(self.down[level - 1](x) + self._bias(level, code))
-            x = blocks(x, code)
+        *skips, x = self.encode(pictures, code)
         for level in reversed(range(len(skips))):
             x = self.decoder[level](skips[level] + self.up[level](x), code)
         detail: Tensor = F.pixel_shuffle(self.head(x), 2)  # (B, 3, H, W)
         return detail
+
+    def encode(self, pictures: Tensor, code: Tensor) -> list[Tensor]:
+        """The encoder's maps of `detail`'s arguments, from 1/2 resolution down, (B, C, h, w)."""
+        x = F.pixel_unshuffle(pictures, 2)  # (B, 36, H/2, W/2)
+        x = F.relu(self.stem(x) + self._bias(0, code))
+        maps: list[Tensor] = []
+        for level, blocks in enumerate(self.encoder):
+            if level > 0:
+                x = F.relu(self.down[level - 1](x) + self._bias(level, code))
+            x = blocks(x, code)
+            maps.append(x)
+        return maps
 
     def _bias(self, level: int, code: Tensor) -> Tensor:
         bias: Tensor = self.bias[level](code)[:, :, None, None]  # (B, C, 1, 1)

@@ -1,0 +1,79 @@
+"""Who of several specialists is asked? Read off the maps of the general network's encoder.
+
+The diagnosis inside a student sees 176 numbers, which is what a phone can afford. It takes two of
+25 pictures in light rain for something else, and a specialist that never saw rain leaves it there
+(LOG.md, 2026-11-22). A network that removes rain knows what streaks look like: the mean and the RMS
+of every map of its encoder, beside the scene code, name nine pictures of ten.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pellucid_teacher.data.synthesis import Synthesis
+
+from .diagnosis import Diagnosis, fit, labelled
+from .plain_unet import PlainUNet, PlainUNetConfig
+from .scene import SCENE_SIZE, measure_scene
+
+WIDTH = 64
+SAMPLES = 8_000
+
+
+def evidence_size(config: PlainUNetConfig) -> int:
+    return SCENE_SIZE + 2 * sum(config.widths)
+
+
+@torch.no_grad()
+def evidence(network: PlainUNet, picture: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1], H and W multiples of the network's -> (B, evidence_size)."""
+    scene = measure_scene(picture)
+    code = network.scene_code(scene)
+    condition = 2.0 * picture - 1.0
+    toned = network.tone(condition, code)
+    maps = network.encode(torch.cat([condition, toned, torch.zeros_like(toned)], dim=1), code)
+    parts = [scene]
+    for x in maps:
+        parts += [x.mean(dim=(2, 3)), x.square().mean(dim=(2, 3)).sqrt()]
+    return torch.cat(parts, dim=1)
+
+
+def train_router(
+    network: PlainUNet, synthesis: Synthesis, seed: int, samples: int = SAMPLES, workers: int = 1
+) -> tuple[Diagnosis, float]:
+    """A frozen judge of `evidence`, and the loss of its last epoch, in nats.
+
+    Raises ValueError for a corpus without clean photos, whose pairs have no labels.
+    """
+    if not synthesis.corpus.clean:
+        raise ValueError("a router learns from clean photos with synthesis; put some under clean/")
+    codes, tasks = labelled(
+        synthesis, seed, samples, workers, lambda pictures: evidence(network, pictures)
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        router = Diagnosis(WIDTH, evidence_size(network.config))
+    return router, fit(router, codes, tasks, seed)
+
+
+def save_router(path: Path, router: Diagnosis) -> None:
+    """Write float32 safetensors, replacing `path` atomically."""
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: value.contiguous() for name, value in router.state_dict().items()}, partial)
+    os.replace(partial, path)
+
+
+def load_router(path: Path, config: PlainUNetConfig) -> Diagnosis:
+    """The router of a general network of `config`. Raises ValueError for any other file."""
+    router = Diagnosis(WIDTH, evidence_size(config)).requires_grad_(False)
+    try:
+        router.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: no router for a general network of widths {config.widths}; train it again "
+            f"with `pellucid train router {path.parent} --data FOLDER`"
+        ) from error
+    return router
