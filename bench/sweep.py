@@ -117,9 +117,11 @@ def plot(results: Results, engine: str, path: Path) -> None:
         for name, told in both.items()
     ]
     front: list[tuple[float, float]] = []
-    for ratio, db, name in sorted(points):
+    for index, (ratio, db, name) in enumerate(sorted(points)):
         axes.plot(ratio, db, "o", color="tab:blue")
-        axes.annotate(name, (ratio, db), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        # Names of neighbours would run into each other: right above, and left below.
+        spot = {"xytext": (4, 4)} if index % 2 == 0 else {"xytext": (-4, -11), "ha": "right"}
+        axes.annotate(name, (ratio, db), textcoords="offset points", fontsize=8, **spot)
         if not front or db > front[-1][1]:
             front.append((ratio, db))
     axes.plot(*zip(*front, strict=True), color="tab:blue", linewidth=1, label="Pareto front")
@@ -127,7 +129,7 @@ def plot(results: Results, engine: str, path: Path) -> None:
     axes.set(
         xlabel=f"time of one step / time of 8 GMAC of 3x3 convolutions ({engine})",
         ylabel=f"dB, {judged.pop()}",
-        title=f"after {' or '.join(f'{m:g}' for m in sorted(minutes))} minutes of training each",
+        title=f"blue: after {' or '.join(f'{m:g}' for m in sorted(minutes))} minutes of training",
         xscale="log",
     )
     anchor = results["candidates"].get(ANCHOR, {}).get("latency")
@@ -137,6 +139,7 @@ def plot(results: Results, engine: str, path: Path) -> None:
             axes.plot(ratio, peer["psnr"], "x", color="tab:red")
             spot = {"xytext": (4, -10), "textcoords": "offset points", "fontsize": 8}
             axes.annotate(peer["name"], (ratio, peer["psnr"]), color="tab:red", **spot)
+    axes.margins(x=0.12)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=130)
     print(f"wrote {path}")

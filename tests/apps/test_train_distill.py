@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from pellucid import Photo
 from pellucid_apps.cli import app
 from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.specialists import load_specialists
 from pellucid_student.weights import Provenance, load_student, save_student
 
 
@@ -57,3 +58,15 @@ def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
         app, ["prune", str(data / "wide.safetensors"), "-o", "x", "--finetune-minutes", "1"]
     )
     assert "add --data FOLDER" in str(done.exception)
+
+
+def test_specialists_learn_who_is_asked(data: Path) -> None:
+    arguments = ["train", "router", str(data), "--data", str(data / "train")]
+    arguments += ["--samples", "14", "--crop", "32", "--workers", "0"]
+    done = CliRunner().invoke(app, arguments)
+    assert "general.safetensors" in str(done.exception)
+    (data / "wide.safetensors").rename(data / "general.safetensors")
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0 and "nats" in done.output
+    router = load_specialists(data).router
+    assert router is not None and router.is_trained
