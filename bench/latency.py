@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,12 @@ class OneStep(nn.Module):
 
 
 def measure(
-    network: nn.Module, height: int, width: int, threads: int, rounds: int
+    network: nn.Module,
+    height: int,
+    width: int,
+    threads: int,
+    rounds: int,
+    engines: Sequence[str] = ENGINES,
 ) -> dict[str, Any]:
     """{"gmac", "params", engine: {"ratio", "ms", "reference_ms"}}; medians over `rounds` rounds.
 
@@ -63,10 +68,10 @@ def measure(
     }
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        calls = _calls(deployed, home, height, width, threads)
+        calls = _calls(deployed, home, height, width, threads, engines)
         references = {
-            "onnxruntime": _onnxruntime(_reference(home, height, width), threads),
-            "openvino": _openvino(_reference(home, height, width), threads),
+            library: OPEN[library](_reference(home, height, width), threads)
+            for library in {engine.split("-")[0] for engine in engines}
         }
         times: dict[str, list[tuple[float, float]]] = {engine: [] for engine in calls}
         for index in range(rounds + 1):  # the first round warms up
@@ -90,16 +95,21 @@ def _seconds(call: Call) -> float:
 
 
 def _calls(
-    deployed: nn.Module, home: Path, height: int, width: int, threads: int
+    deployed: nn.Module,
+    home: Path,
+    height: int,
+    width: int,
+    threads: int,
+    engines: Sequence[str],
 ) -> dict[str, Call]:
-    f32, int8 = home / "f32.onnx", home / "int8.onnx"
-    _export(OneStep(deployed).eval(), f32, height, width)
-    _quantise(f32, int8, height, width)
+    files = {"f32": home / "f32.onnx", "int8": home / "int8.onnx"}
+    _export(OneStep(deployed).eval(), files["f32"], height, width)
+    if any(engine.endswith("int8") for engine in engines):
+        _quantise(files["f32"], files["int8"], height, width)
+    parts = {engine: engine.split("-") for engine in engines}
     return {
-        "onnxruntime-f32": _onnxruntime(f32, threads),
-        "onnxruntime-int8": _onnxruntime(int8, threads),
-        "openvino-f32": _openvino(f32, threads),
-        "openvino-int8": _openvino(int8, threads),
+        engine: OPEN[library](files[precision], threads)
+        for engine, (library, precision) in parts.items()
     }
 
 
@@ -183,3 +193,6 @@ def _openvino(path: Path, threads: int) -> Call:
     request = compiled.create_infer_request()
     feed = _feed(list(compiled.inputs[0].shape))
     return lambda: request.infer([feed])
+
+
+OPEN = {"onnxruntime": _onnxruntime, "openvino": _openvino}

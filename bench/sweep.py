@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("teacher", "student", "export"
 sys.path.insert(0, str(ROOT / "bench"))
 
 from candidates import ANCHOR, BODY, CANDIDATES, TIMED_ONLY  # noqa: E402
+from latency import ENGINES, measure  # noqa: E402
 
 Results = dict[str, Any]
 
@@ -153,6 +154,7 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--train", type=Path, help="training folder: also train every candidate")
     parser.add_argument("--minutes", type=float, default=7.0, help="of training, each")
     parser.add_argument("--task", help="learn and judge this task alone (default: all)")
@@ -165,15 +167,15 @@ def main() -> int:
     if args.plot is not None:
         plot(results, args.engine, args.plot)
         return 0
-    from latency import measure
-
     torch.set_num_threads(args.threads)
     for name in args.only or CANDIDATES:
         told = results["candidates"].setdefault(name, {})
         if "latency" not in told:
             torch.manual_seed(0)
             network = CANDIDATES[name]()
-            told["latency"] = measure(network, args.height, args.width, args.threads, args.rounds)
+            told["latency"] = measure(
+                network, args.height, args.width, args.threads, args.rounds, args.engines
+            )
             save(args.out, results)
         if args.train is not None and name not in TIMED_ONLY and "training" not in told:
             told["training"] = train_one(name, args, args.out)
