@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pellucid_teacher.processes import diffuir
 from pellucid_teacher.weights import load_teacher
 
-from .specialists import holds_specialists, load_specialists
+from .specialists import GENERAL, holds_specialists, load_specialists
 from .weights import load_student
 
 
@@ -51,7 +51,7 @@ def load_mentor(path: Path, steps: int | None = None) -> Mentor:
     """
     if holds_specialists(path):
         several = load_specialists(path)
-        names = ", ".join(several.names[1:])
+        names = ", ".join(name for name in several.networks if name != GENERAL)
         told = Mentor(
             f"specialists ({names})", several, diffuir.schedule(), multiple=several.multiple
         )

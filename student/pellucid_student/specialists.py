@@ -1,13 +1,10 @@
-"""A teacher of several large networks: each picture goes to those whose task it may be.
+"""A teacher of several large networks: each picture goes to the one whose task it is.
 
 Seven tasks in one network get in each other's way however large it is (LOG.md). Copies of one
 general network that went on learning a single task each do not; who is asked is read off the
-picture, so the whole is as blind and as universal as the student that learns from it.
-
-    E[I_0 | I_in] = sum over tasks  p(task | I_in) · E[I_0 | I_in, task]
-
-is what least squares asks for, and a router's doubt is p. Few pictures are doubtful, so mostly one
-network runs: parameters add up, work does not (Shazeer et al., ICLR 2017, §1).
+picture, so the whole is as blind and as universal as the student that learns from it. One network
+runs a picture: parameters add up, work does not (hard routing; Shazeer et al., ICLR 2017, §1).
+Opinions weighted by their probability were worse (LOG.md, 2026-11-22).
 """
 
 from pathlib import Path
@@ -25,7 +22,6 @@ from .weights import load_student
 
 GENERAL = "general"  # file name of the network that takes what no specialist takes
 ROUTER = "router"  # file name of what chooses; without it the general network's diagnosis does
-NEGLIGIBLE = 0.05  # opinions of less weight are not asked for
 
 
 class Specialists(nn.Module):
@@ -54,45 +50,30 @@ class Specialists(nn.Module):
         return network
 
     @property
-    def names(self) -> list[str]:
-        """GENERAL, then the tasks of the specialists."""
-        return list(self.networks)
-
-    @property
     def multiple(self) -> int:
         """Input height and width must be multiples of this."""
         return self.general.config.multiple
 
     def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        """The asked networks' estimates of I_res = I_in - I_0, weighted, (B, 3, H, W)."""
+        """The chosen networks' estimates of I_res = I_in - I_0, (B, 3, H, W)."""
         picture = (condition + 1.0) / 2.0
         scene = measure_scene(picture)  # (B, SCENE_SIZE)
-        weights = self.weights(picture, scene)  # (B, N)
-        estimate = torch.zeros_like(condition)
-        for name, weight in zip(self.names, weights.T, strict=True):
-            at = weight.nonzero()[:, 0]
-            if len(at):
-                opinion = self.networks[name](x_t[at], condition[at], time[at], scene[at])
-                estimate[at] += weight[at, None, None, None] * opinion
+        asked = self.asked(picture, scene)
+        estimate = torch.empty_like(condition)
+        for name in set(asked):
+            at = [n for n, other in enumerate(asked) if other == name]
+            estimate[at] = self.networks[name](x_t[at], condition[at], time[at], scene[at])
         return estimate
 
-    def weights(self, picture: Tensor, scene: Tensor) -> Tensor:
-        """What each of `names` has to say of each picture, (B, N), rows sum to 1.
-
-        picture: (B, 3, H, W) in [0, 1]; scene: its code.
-        """
+    def asked(self, picture: Tensor, scene: Tensor) -> list[str]:
+        """Who restores each picture, (B, 3, H, W) in [0, 1] with its scene code: a specialist's
+        task or GENERAL."""
         if self.router is None:
             found = self.general.diagnosis(scene)  # (B, 7)
         else:
             found = self.router(evidence(self.general, picture))
-        who = [task if task in self.networks else GENERAL for task in TASKS]
-        columns = [
-            found[:, [n for n, asked in enumerate(who) if asked == name]].sum(dim=1)
-            for name in self.names
-        ]
-        shares = torch.stack(columns, dim=1)
-        shares = shares * (shares >= NEGLIGIBLE)
-        return shares / shares.sum(dim=1, keepdim=True)
+        tasks = [TASKS[n] for n in found.argmax(dim=1).tolist()]
+        return [task if task in self.networks else GENERAL for task in tasks]
 
 
 def holds_specialists(folder: Path) -> bool:
