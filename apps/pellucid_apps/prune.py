@@ -95,7 +95,7 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     begin_from(student, out / "pruned.safetensors")
     mentor = load_mentor(weights)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
-    plan = distill.Course(distill.with_ingredients(["gating"], teacher=True), config)
+    plan = distill.Course(distill.with_ingredients([], teacher=True), config)
     multiple = folded.config.multiple
     if run_course(
         Course(data, out, (), None, 2500),

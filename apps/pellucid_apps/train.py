@@ -81,8 +81,8 @@ def student(
     ingredient: Annotated[
         list[str] | None,
         typer.Option(
-            help="gating, frequency, features, coarse, unroll, perceptual; repeat it "
-            "(default: all but the last with a teacher, none without); none: the teacher alone."
+            help="gating, frequency, features, coarse, unroll, perceptual; repeat it (default: "
+            "none, which was best)."
         ),
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
@@ -133,7 +133,9 @@ def student(
         return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
 
     if from_teacher is not None or ingredient:
-        asked = _Lesson(preset, from_teacher, teacher_steps, ingredient, start, minutes, crop, mix)
+        asked = _Lesson(
+            preset, from_teacher, teacher_steps, ingredient or [], start, minutes, crop, mix
+        )
         _distil(course, asked, config, restore, dataset or [])
         return
     run_course(course, lambda corpus: train_student(recipe, corpus, out, minutes, start), restore)
@@ -203,7 +205,7 @@ class _Lesson:
     preset: str
     teacher: Path | None
     teacher_steps: int | None
-    ingredients: list[str] | None
+    ingredients: list[str]
     start: Path | None
     minutes: float | None
     crop: int
@@ -256,9 +258,7 @@ def _distil(
 
     try:
         mentor = None if asked.teacher is None else load_mentor(asked.teacher, asked.teacher_steps)
-        default = list(distill.INGREDIENTS) if mentor else []
-        names = default if asked.ingredients is None else asked.ingredients
-        recipe = distill.with_ingredients(names, mentor is not None)
+        recipe = distill.with_ingredients(asked.ingredients, mentor is not None)
         torch.manual_seed(config.seed)
         student = PlainUNet(PRESETS[asked.preset])
         if asked.start is not None:

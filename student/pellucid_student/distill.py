@@ -75,17 +75,14 @@ class DistillRecipe:
 CONTROL = DistillRecipe(0.0, 0.0, False, 1.0, 0.0, 0.0, 0.0, 0.0)
 FULL = DistillRecipe()
 PERCEPTUAL = replace(FULL, perceptual=0.1)
-INGREDIENTS = ("gating", "frequency", "features", "coarse", "unroll")
-ALL_INGREDIENTS = (*INGREDIENTS, "perceptual")
+INGREDIENTS = ("gating", "frequency", "features", "coarse", "unroll", "perceptual")
 
 
 def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
-    """CONTROL, the teacher term if there is one, and the named ingredients of PERCEPTUAL; "none"
-    adds nothing."""
-    names = [name for name in names if name != "none"]
-    unknown = [name for name in names if name not in ALL_INGREDIENTS]
+    """CONTROL, the teacher term if there is one, and the named ingredients of PERCEPTUAL."""
+    unknown = [name for name in names if name not in INGREDIENTS]
     if unknown:
-        raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(ALL_INGREDIENTS)}")
+        raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(INGREDIENTS)}")
     needy = [name for name in names if name in ("gating", "features")]
     if needy and not teacher:
         raise ValueError(f"the ingredient {needy[0]!r} needs a teacher: add --teacher PATH")
@@ -252,7 +249,7 @@ def keep_distilled(
     """
     kept, step = kept_student(student, folder)
     config, recipe = course.train, course.recipe
-    used = [name for name in ALL_INGREDIENTS if getattr(recipe, name)]
+    used = [name for name in INGREDIENTS if getattr(recipe, name)]
     made = (
         f"{'teacher and ground truth' if mentor else 'ground truth'}; "
         f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "
