@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pellucid_student.layers import RepConv, ResidualBlock
 from pellucid_student.plain_unet import NANO, PICO, TINY, PlainUNet, PlainUNetConfig
+from pellucid_student.train import BODY as STUDENT_BODY
 from pellucid_teacher.networks.diffuir_unet import PRESETS, DiffUIRUNet
 
 
@@ -119,8 +120,7 @@ def plain(widths: tuple[int, ...], depth: int = 1) -> PlainUNetConfig:
 
 ANCHOR = "ffdnet-shape"
 TIMED_ONLY = (ANCHOR, "diffuir-t")  # never trained here
-# Kernels that Muon trains: those of a student's body, and of TwoPath's.
-BODY = r"(encoder|decoder|down|up|trunk|fine)\..*(?<!gate\.)weight"
+BODY = rf"{STUDENT_BODY}|(trunk|fine)\..*weight"  # kernels that Muon trains, TwoPath's too
 CANDIDATES: dict[str, Callable[[], nn.Module]] = {
     ANCHOR: FFDNetShape,
     "diffuir-t": lambda: DiffUIRUNet(PRESETS["diffuir-t"]),

@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "bench"))
 from candidates import ANCHOR, BODY, CANDIDATES, TIMED_ONLY  # noqa: E402
 from latency import ENGINES, measure  # noqa: E402
 
+from pellucid_teacher.data.synthesis import TASKS  # noqa: E402
+
 Results = dict[str, Any]
 
 
@@ -53,19 +55,19 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
-    from pellucid_teacher.data.synthesis import TASKS, Synthesis, TaskMix
+    from pellucid_teacher.data.synthesis import Synthesis, TaskMix
     from pellucid_teacher.training.checkpoint import averaged_weights
     from pellucid_teacher.training.loop import train
     from pellucid_teacher.training.watch import Watch, restore_whole
 
     single_thread_opencv()
     training, held = hold_out(load_corpus(args.train))
-    crops = HeldCrops.draw(held)
-    torch.manual_seed(1)
-    network = CANDIDATES[name]()
-    mix = TaskMix()
+    crops, mix = HeldCrops.draw(held), TaskMix()
     if args.task is not None:
         mix = mix.with_shares([f"{task}={task == args.task:d}" for task in TASKS])
+        crops = HeldCrops({args.task: crops.tasks[args.task]})
+    torch.manual_seed(1)
+    network = CANDIDATES[name]()
     config = replace(STUDENT_TRAIN, muon=BODY)
     synthesis = Synthesis(training, 96, mix, hold=config.batch_size)
     for _ in train(network, first_call_loss, synthesis, config, folder / name, args.minutes):
@@ -76,8 +78,6 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     device = next(network.parameters()).device
     told: Results = {"steps": step, "minutes": args.minutes, "task": args.task}
     told["crops"] = crops.psnr(network, 1, device)
-    if args.task is not None:
-        told["crops"] = {args.task: told["crops"][args.task]}
     if args.dev is not None:
         look = Watch.load(args.dev, pairs=16).look(
             lambda picture: restore_whole(network, picture, 1, multiple=16, device=device)
@@ -157,7 +157,7 @@ def main() -> int:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--train", type=Path, help="training folder: also train every candidate")
     parser.add_argument("--minutes", type=float, default=7.0, help="of training, each")
-    parser.add_argument("--task", help="learn and judge this task alone (default: all)")
+    parser.add_argument("--task", choices=TASKS, help="learn and judge it alone (default: all)")
     parser.add_argument("--dev", type=Path, help="sets to measure on after training")
     parser.add_argument("--plot", type=Path, help="draw the results to this PNG and stop")
     parser.add_argument("--engine", default="openvino-f32", help="whose latency the plot shows")

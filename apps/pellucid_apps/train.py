@@ -198,20 +198,6 @@ def teacher(
             print(f"wrote {path}")
 
 
-@dataclass(frozen=True)
-class _Lesson:
-    """What `train student` was asked for beyond ground truth alone."""
-
-    preset: str
-    teacher: Path | None
-    teacher_steps: int | None
-    ingredients: list[str]
-    start: Path | None
-    minutes: float | None
-    crop: int
-    mix: "TaskMix"
-
-
 @app.command()
 def router(
     folder: Annotated[Path, typer.Argument(help="Folder of specialists.", show_default=False)],
@@ -225,21 +211,36 @@ def router(
     """Teach FOLDER's specialists who of them is asked, and write FOLDER/router.safetensors."""
     need_torch()
     from pellucid_student.router import save_router, train_router
-    from pellucid_student.specialists import ROUTER, load_specialists
+    from pellucid_student.specialists import GENERAL, ROUTER
+    from pellucid_student.weights import load_student
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
     from pellucid_teacher.data.synthesis import Synthesis
 
     single_thread_opencv()
     try:
-        general = load_specialists(folder).general.eval()
+        general, _ = load_student(folder / f"{GENERAL}.safetensors")
         synthesis = Synthesis(load_corpus(data, frozenset(leave_out or ())), crop)
-        found, loss = train_router(general, synthesis, seed, samples, workers)
+        found, loss = train_router(general.eval(), synthesis, seed, samples, workers)
     except ValueError as error:
         raise PellucidError(str(error)) from error
     path = folder / f"{ROUTER}.safetensors"
     save_router(path, found)
     print(f"wrote {path}  loss {loss:.3f} nats")
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What `train student` was asked for beyond ground truth alone."""
+
+    preset: str
+    teacher: Path | None
+    teacher_steps: int | None
+    ingredients: list[str]
+    start: Path | None
+    minutes: float | None
+    crop: int
+    mix: "TaskMix"
 
 
 def _distil(

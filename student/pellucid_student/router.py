@@ -6,21 +6,20 @@ The diagnosis inside a student sees 176 numbers, which is what a phone can affor
 of every map of its encoder, beside the scene code, name nine pictures of ten.
 """
 
-import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pellucid_teacher.data.synthesis import Synthesis
+from pellucid_teacher.weights import write_tensors
 
 from .diagnosis import Diagnosis, fit, labelled
 from .plain_unet import PlainUNet, PlainUNetConfig
 from .scene import SCENE_SIZE, measure_scene
 
 WIDTH = 64
-SAMPLES = 8_000
 
 
 def evidence_size(config: PlainUNetConfig) -> int:
@@ -28,9 +27,9 @@ def evidence_size(config: PlainUNetConfig) -> int:
 
 
 @torch.no_grad()
-def evidence(network: PlainUNet, picture: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1], H and W multiples of the network's -> (B, evidence_size)."""
-    scene = measure_scene(picture)
+def evidence(network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
+    """(B, 3, H, W) in [0, 1], H and W multiples of the network's, and its scene code
+    -> (B, evidence_size)."""
     code = network.scene_code(scene)
     condition = 2.0 * picture - 1.0
     toned = network.tone(condition, code)
@@ -42,7 +41,7 @@ def evidence(network: PlainUNet, picture: Tensor) -> Tensor:
 
 
 def train_router(
-    network: PlainUNet, synthesis: Synthesis, seed: int, samples: int = SAMPLES, workers: int = 1
+    network: PlainUNet, synthesis: Synthesis, seed: int, samples: int, workers: int
 ) -> tuple[Diagnosis, float]:
     """A frozen judge of `evidence`, and the loss of its last epoch, in nats.
 
@@ -51,7 +50,11 @@ def train_router(
     if not synthesis.corpus.clean:
         raise ValueError("a router learns from clean photos with synthesis; put some under clean/")
     codes, tasks = labelled(
-        synthesis, seed, samples, workers, lambda pictures: evidence(network, pictures)
+        synthesis,
+        seed,
+        samples,
+        workers,
+        lambda pictures: evidence(network, pictures, measure_scene(pictures)),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -61,9 +64,7 @@ def train_router(
 
 def save_router(path: Path, router: Diagnosis) -> None:
     """Write float32 safetensors, replacing `path` atomically."""
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: value.contiguous() for name, value in router.state_dict().items()}, partial)
-    os.replace(partial, path)
+    write_tensors(path, router.state_dict(), {})
 
 
 def load_router(path: Path, config: PlainUNetConfig) -> Diagnosis:

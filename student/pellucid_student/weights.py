@@ -5,14 +5,14 @@ therefore reloads with nothing beside it, and nothing in it is code.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
+
+from pellucid_teacher.weights import write_tensors
 
 from .grow import grow_from
 from .layers import fold
@@ -45,9 +45,7 @@ def save_student(path: Path, model: PlainUNet, provenance: Provenance) -> None:
     half = 4 * parameter_count(deployed) > LARGEST_FILE
     dtype = torch.bfloat16 if half else torch.float32
     tensors = {name: value.to(dtype).contiguous() for name, value in deployed.state_dict().items()}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={KEY: json.dumps(header)})
-    os.replace(partial, path)
+    write_tensors(path, tensors, {KEY: json.dumps(header)})
 
 
 def load_student(path: Path) -> tuple[PlainUNet, Provenance]:

@@ -41,11 +41,16 @@ def save_teacher(
     written = []
     for number, part in enumerate(parts, start=1):
         path = folder / f"teacher-{number:02}-of-{len(parts):02}.safetensors"
-        partial = path.with_name(path.name + ".partial")
-        save_file(part, partial, metadata={KEY: json.dumps(header)})
-        os.replace(partial, path)
+        write_tensors(path, part, {KEY: json.dumps(header)})
         written.append(path)
     return written
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write a safetensors file, replacing `path` atomically."""
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata=header)
+    os.replace(partial, path)
 
 
 def load_teacher(folder: Path) -> tuple[DiffUIRUNet, TeacherRecipe]:

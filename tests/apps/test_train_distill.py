@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from pellucid import Photo
 from pellucid_apps.cli import app
+from pellucid_student.diagnosis import Diagnosis
 from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.router import save_router
 from pellucid_student.specialists import load_specialists
 from pellucid_student.weights import Provenance, load_student, save_student
 
@@ -70,3 +72,14 @@ def test_specialists_learn_who_is_asked(data: Path) -> None:
     assert done.exit_code == 0 and "nats" in done.output
     router = load_specialists(data).router
     assert router is not None and router.is_trained
+
+
+def test_a_router_of_another_general_network_is_replaced(data: Path) -> None:
+    (data / "wide.safetensors").rename(data / "general.safetensors")
+    save_router(data / "router.safetensors", Diagnosis(8, 9))
+    with pytest.raises(ValueError, match="pellucid train router"):
+        load_specialists(data)
+    arguments = ["train", "router", str(data), "--data", str(data / "train")]
+    arguments += ["--samples", "7", "--crop", "32", "--workers", "0"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0 and load_specialists(data).router is not None

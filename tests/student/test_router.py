@@ -48,14 +48,17 @@ def test_evidence_is_the_scene_and_what_the_forward_pass_sees(network: PlainUNet
     condition = 2.0 * given - 1.0
     network(condition, condition, torch.tensor([999.0]))
     handle.remove()
-    found = evidence(network, given)
+    found = evidence(network, given, measure_scene(given))
     assert found.shape == (1, evidence_size(SMALL))
     torch.testing.assert_close(found[:, :SCENE_SIZE], measure_scene(given))
     torch.testing.assert_close(found[:, -16:], seen[0].square().mean(dim=(2, 3)).sqrt())
 
 
 def test_evidence_does_not_grow_with_the_picture(network: PlainUNet) -> None:
-    assert evidence(network, picture(2, 64, 96)).shape == evidence(network, picture(2)).shape
+    small, large = (
+        evidence(network, p, measure_scene(p)) for p in (picture(2), picture(2, 64, 96))
+    )
+    assert small.shape == large.shape
 
 
 def test_it_tells_noise_from_haze_it_has_not_seen(network: PlainUNet, synthesis: Synthesis) -> None:
@@ -67,7 +70,7 @@ def test_it_tells_noise_from_haze_it_has_not_seen(network: PlainUNet, synthesis:
         task, other = ("noise", "haze")[:: 1 if index % 2 else -1]
         degraded, _ = synthesis.draw(task, np.random.default_rng([9, index]))
         given = torch.from_numpy(degraded).permute(2, 0, 1)[None]
-        said = router(evidence(network, given))[0]
+        said = router(evidence(network, given, measure_scene(given)))[0]
         found.append(bool(said[TASKS.index(task)] > said[TASKS.index(other)]))
     assert sum(found) >= 27
 
