@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from pellucid_export.card import macs_per_pixel
-from pellucid_student.calls import saved_macs_per_pixel
 from pellucid_student.weights import load_student
 
 ROOT = Path(__file__).parents[1]
@@ -46,12 +45,11 @@ class Ours:
 def read_ours(weights: Path, report: Path) -> Ours:
     """One network's figures from a report of `pellucid eval --json`."""
     student, provenance = load_student(weights)
-    later = macs_per_pixel(student)
-    first = later - saved_macs_per_pixel(student)
+    macs = macs_per_pixel(student)
     found = Ours(provenance.preset, {}, {})
     for told in json.loads(report.read_text())["sets"]:
         figure = "psnr_y" if told["headline"] == "y" else "psnr"
-        gmac = (first + (told["steps"] - 1) * later) * PIXELS / 1e9
+        gmac = told["steps"] * macs * PIXELS / 1e9
         found.steps.setdefault(told["name"], []).append((gmac, told["means"][f"{figure}_out"]))
         found.given[told["name"]] = told["means"][f"{figure}_in"]
     return found

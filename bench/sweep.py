@@ -51,7 +51,7 @@ def save(folder: Path, results: Results) -> None:
 def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     """Equal minutes, equal seed; dB on held-out crops a task and on the watched sets."""
     from pellucid_student.held import HeldCrops, hold_out
-    from pellucid_student.objective import first_call_loss
+    from pellucid_student.objective import call_loss
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
@@ -70,7 +70,7 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     network = CANDIDATES[name]()
     config = replace(STUDENT_TRAIN, muon=BODY)
     synthesis = Synthesis(training, 96, mix, hold=config.batch_size)
-    for _ in train(network, first_call_loss, synthesis, config, folder / name, args.minutes):
+    for _ in train(network, call_loss, synthesis, config, folder / name, args.minutes):
         pass
     weights, step = averaged_weights(folder / name)
     network.load_state_dict(weights)

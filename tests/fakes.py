@@ -15,7 +15,7 @@ def card(receptive_field: int = RADIUS, tile_multiple: int = MULTIPLE) -> str:
     return json.dumps(
         {
             "schema_version": 1,
-            "id": "allinone-fake-1step",
+            "id": "allinone-fake",
             "task": "allinone",
             "purpose": "tests",
             "params": 1,

@@ -53,11 +53,10 @@ def open_model(
     if is_trained:
         return _open_weights(Path(name), steps, threads, start_noise)
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
-    cards = [restorer.card for restorer in restorers]
-    if len({card.id for card in cards}) < len(cards):
-        raise PellucidError(f"{name}: a file has its steps inside; leave --steps away")
-    label = cards[0].id if len(cards) == 1 else str(name)
-    return Subject(label, tuple((c.steps, r) for c, r in zip(cards, restorers, strict=True)))
+    card = restorers[0].card
+    return Subject(
+        card.id, tuple((count * card.steps, r) for count, r in zip(steps, restorers, strict=True))
+    )
 
 
 def _open_weights(

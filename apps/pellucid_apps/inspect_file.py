@@ -171,6 +171,7 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
     if KEY not in metadata:
         return {"card": "none: not written by pellucid, tiles may show seams"}
     full = json.loads(metadata[KEY])
+    reach = card.receptive_field
     return {
         "id": card.id,
         "purpose": card.purpose,
@@ -181,7 +182,7 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
             f"{card.macs_per_pixel * w * h / 1e9:.1f} G at {w}x{h}"
             for w, h in ((256, 256), (1280, 720), (1920, 1080))
         ),
-        "receptive field": f"{card.receptive_field} px to each side",
+        "receptive field": "whole picture" if reach is None else f"{reach} px to each side",
         "tiles start at": f"multiples of {card.tile_multiple} px",
         "license": card.license,
         "trained on": full.get("datasets") or "not told",

@@ -131,7 +131,7 @@ def collect(models: list[str]) -> tuple[list[Path], list[str]]:
             files += found
         else:
             is_file = path.suffix in (".onnx", ".xml", ".mlpackage")
-            files.append(path if is_file else find_model(model, 1))
+            files.append(path if is_file else find_model(model))
     files = list(dict.fromkeys(files))
     stems = [file.name for file in files]
     names = [file.name if stems.count(file.name) == 1 else str(file) for file in files]

@@ -45,7 +45,7 @@ def qat(
     from pellucid_export.onnx_file import write_onnx
     from pellucid_export.restoration import Restoration
     from pellucid_student.held import hold_out
-    from pellucid_student.objective import first_call_loss
+    from pellucid_student.objective import call_loss
     from pellucid_student.qat import in_floats, quantised
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.weights import Provenance, load_student
@@ -66,7 +66,7 @@ def qat(
         Course(data, out, (), None, steps),
         lambda _: train(
             model,
-            first_call_loss,
+            call_loss,
             Synthesis(learnt, crop, hold=config.batch_size),
             config,
             out,

@@ -47,7 +47,7 @@ def restore_one(
     for note in plan.notes:
         progress.tell(f"note    {source}: {note}")
     card = restorer.card
-    label = f"{card.id} {card.version} {card.steps} strength {strength}"
+    label = f"{card.id} {card.version} {restorer.steps} strength {strength}"
     if frames is not None:
         label += f" {frames.card.id} {frames.card.version}"
     clock = _Clock(source, progress)

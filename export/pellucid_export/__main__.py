@@ -1,6 +1,6 @@
-"""Build the files the runtime loads: python -m pellucid_export WEIGHTS -o DIR [--steps 1 2 3]
+"""Build the files the runtime loads: python -m pellucid_export WEIGHTS -o DIR
 
-The files for photos and the one for frames; of weights that learnt from clips only the latter.
+One for photos and one for frames; of weights that learnt from clips only the latter.
 """
 
 import argparse
@@ -21,19 +21,13 @@ def main() -> int:
     )
     parser.add_argument("weights", type=Path, help="a student's .safetensors")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the .onnx files")
-    parser.add_argument(
-        "--steps", type=int, nargs="+", choices=[1, 2, 3], help="of photos; default: all, or none"
-    )
     args = parser.parse_args()
     try:
         student, provenance = load_student(args.weights)
-        of_photos = [] if provenance.clip_frames else [1, 2, 3]
-        for steps in args.steps or of_photos:
-            path = args.out / f"allinone-{provenance.preset}-{steps}step.onnx"
-            _tell(export_onnx(student, provenance, steps, path))
-        if provenance.clip_frames or args.steps is None:
-            path = args.out / f"allinone-{provenance.preset}-frames.onnx"
-            _tell(export_frames(student, provenance, path))
+        path = args.out / f"allinone-{provenance.preset}.onnx"
+        if not provenance.clip_frames:
+            _tell(export_onnx(student, provenance, path))
+        _tell(export_frames(student, provenance, path.with_stem(f"{path.stem}-frames")))
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return QUALITY_GATE_FAILED

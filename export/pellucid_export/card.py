@@ -5,32 +5,31 @@ import hashlib
 from pellucid.card import KEY as KEY
 from pellucid.card import SCHEMA_VERSION
 from pellucid.scene import SCENE_SIZE
-from pellucid_student.calls import saved_macs_per_pixel
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
 from pellucid_student.temporal import TRUST_REACH
 from pellucid_student.weights import Provenance, parameter_count
 from pellucid_teacher.macs import count_macs
 
 
-def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, object]:
+def card(student: PlainUNet, provenance: Provenance, steps: int = 1) -> dict[str, object]:
     """Everything a runtime or another program needs to open the file with nothing beside it."""
     config = student.config
     return {
         "schema_version": SCHEMA_VERSION,
-        "id": f"allinone-{provenance.preset}-{steps}step",
+        "id": f"allinone-{provenance.preset}" + (f"-{steps}steps" if steps > 1 else ""),
         "task": "allinone",
         "purpose": "blind restoration of rain, low light, haze, snow, blur and noise",
         "arch": "plain-unet",
         "arch_args": config.to_dict(),
         "params": parameter_count(student),
-        "macs_per_pixel": steps * macs_per_pixel(student) - saved_macs_per_pixel(student),
+        "macs_per_pixel": steps * macs_per_pixel(student),
         "steps": steps,
         "scale": 1,
         "input_channels": 3,
         "output_channels": 3,
         "size_requirements": {"multiple_of": 1, "minimum": 1, "square": False},
         "tiling": "supported",
-        "receptive_field": steps * receptive_radius(config),
+        "receptive_field": receptive_radius(config) if steps == 1 else None,  # scenes of tiles
         "tile_multiple": config.multiple,
         "scene_size": SCENE_SIZE,
         "color_space": "srgb",
@@ -50,18 +49,17 @@ def card(student: PlainUNet, provenance: Provenance, steps: int) -> dict[str, ob
 
 def frame_card(student: PlainUNet, provenance: Provenance) -> dict[str, object]:
     """Of the file for frames of a stream: one call, two pictures in."""
-    told = card(student, provenance, steps=1)
+    told = card(student, provenance)
     return told | {
         "id": f"allinone-{provenance.preset}-frames",
         "purpose": "blind restoration of video, each frame from the last one's result",
-        "macs_per_pixel": macs_per_pixel(student),
         "receptive_field": receptive_radius(student.config) + TRUST_REACH,
         "temporal": {"frames": 1, "state": "the last output, carried along the motion"},
     }
 
 
 def macs_per_pixel(student: PlainUNet) -> float:
-    """Multiply-accumulates of one later call for one input pixel, convolutions only.
+    """Multiply-accumulates of one call for one input pixel, convolutions only.
 
     The scene code's vector layers cost the same for any picture and are left out.
     """

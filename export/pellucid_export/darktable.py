@@ -52,8 +52,10 @@ class DarktableMaker:
 
     def config(self, precision: str) -> dict[str, object]:
         told = self._source.card
+        radius = told["receptive_field"]
+        sees = "what" if radius is None else f"the {radius} px that"
         seams = (
-            f" darktable's {TILE_OVERLAP} px overlap is less than the {told['receptive_field']} px "
+            f" darktable's {TILE_OVERLAP} px overlap is less than {sees} "
             "this network sees, and it measures exposure a tile: large tiles look best."
         )
         return {

@@ -3,7 +3,7 @@
 The scene code and all that is read off it are vectors: a diagnosis with its softmax, a few small
 matrix products, the tone curve's exponential. They cost nothing on a host and lose everything in
 integers, so an NPU gets their results as inputs. The cut is found in the graph, not named in it: it
-holds for any student whose vectors come from the scene alone, and for any number of steps.
+holds for any student whose vectors come from the scene alone, in one step.
 """
 
 from dataclasses import dataclass

@@ -27,6 +27,11 @@ class HTPMaker:
     ) -> None:
         self._source = source
         self._onnx = onnx_maker
+        if source.steps > 1:
+            raise ExportError(
+                "files for the HTP hold one call: a later one measures anew what the first has left"
+                "; leave --steps away"
+            )
         multiple = source.student.config.multiple
         for size in sizes:
             if size is None:

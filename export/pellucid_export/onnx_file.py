@@ -49,8 +49,8 @@ class Exported:
 def export_onnx(
     student: PlainUNet,
     provenance: Provenance,
-    steps: int,
     path: Path,
+    steps: int = 1,
     floor_db: float = FLOAT_FLOOR_DB["fp32"],
 ) -> Exported:
     """Write the K-step restorer as ONNX, opset 20, float32, dynamic height and width.

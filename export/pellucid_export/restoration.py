@@ -1,16 +1,16 @@
 """The whole restorer as one deterministic module: pad, measure the scene, K steps, crop."""
 
-from itertools import pairwise
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid_student.calls import first_call, later_call
-from pellucid_student.plain_unet import SHARES, PlainUNet
+from pellucid.steps import LEFT, NEWEST
+from pellucid_student.layers import fold
+from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_student.temporal import accumulate
-from pellucid_teacher.processes import diffuir
+
+from .mirror import mirror
 
 UNMEASURED = -1.0
 
@@ -20,6 +20,7 @@ class Restoration(nn.Module):
 
     input:  (1, 3, H, W) sRGB in [0, 1], any H, W >= 1.
     scene:  (1, SCENE_SIZE) scene code of the whole picture; UNMEASURED entries are measured here.
+            Later calls measure theirs on what they see, so tiles of them do not agree.
     output: (1, 3, H, W) in [0, 1].
 
     pictures: names of the picture inputs, before `scene`.
@@ -29,20 +30,15 @@ class Restoration(nn.Module):
 
     pictures: tuple[str, ...] = ("input",)
 
-    def __init__(self, student: PlainUNet, steps: int, half: bool = False) -> None:
+    def __init__(self, student: PlainUNet, steps: int = 1, half: bool = False) -> None:
         super().__init__()
         self.dtype = torch.float16 if half else torch.float32
-        self.student = first_call(student)
-        if steps > 1:
-            self.student.later = later_call(student)
+        self.student = fold(student)
+        if steps > 1:  # within the student, so that every layer has one name in all formats
+            self.student.add_module("later", mirror(student))
         self.student.to(self.dtype)
+        self.steps = steps
         self.multiple = student.config.multiple
-        # The schedule as plain numbers: they become constants of the graph.
-        grid = diffuir.step_grid(steps)
-        alpha_bar = diffuir.schedule().alpha_bar
-        self.shares = [SHARES[t] for t in grid]
-        # How far each call moves the state towards its estimate.
-        self.moves = [float(alpha_bar[t] - alpha_bar[s]) for t, s in pairwise(grid)]
 
     def forward(self, input: Tensor, scene: Tensor) -> Tensor:
         height, width = input.shape[2], input.shape[3]
@@ -52,34 +48,23 @@ class Restoration(nn.Module):
 
     def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
         """The sampler alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
-        code = self.student.scene_code(scene.to(self.dtype))
-        degraded = 2.0 * picture - 1.0
-        toned = self.student.tone(degraded, code)
-        first = [degraded, toned]
-        clean = self._opinion(self.student, first, toned, code).clamp(-1.0, 1.0)
-        # Without noise a state says no more than the mean of the estimates so far, each weighed by
-        # its move: that mean is carried instead of the state itself, whose unmixing would divide by
-        # small numbers, which half precision does not forgive.
-        carried, moved = clean, 0.0
-        for call, move in enumerate(self.moves, start=1):
-            share = move / (moved + move)
-            carried, moved = carried + share * (clean - carried), moved + move
-            opinion = self._later(carried, degraded, toned, code)
-            clean = (carried + self.shares[call] * (opinion - carried)).clamp(-1.0, 1.0)
-        return (clean + 1.0) / 2.0
+        clean = carried = self._opinion(self.student, picture, scene).clamp(0.0, 1.0)
+        for call in range(1, self.steps):
+            later = self.student.get_submodule("later")
+            assert isinstance(later, PlainUNet)
+            carried = carried + NEWEST[call] * (clean - carried)
+            seen = carried + LEFT[call] * (picture - carried)
+            opinion = self._opinion(later, seen, measure_scene(seen)).clamp(0.0, 1.0)
+            clean = carried + (opinion - carried) / (call + 1)
+        return clean
 
-    def _later(self, so_far: Tensor, degraded: Tensor, toned: Tensor, code: Tensor) -> Tensor:
-        """Opinion of a later call."""
-        network = self.student.later
-        assert network is not None
-        return self._opinion(network, [degraded, toned, so_far - toned], toned, code)
-
-    def _opinion(
-        self, network: PlainUNet, pictures: list[Tensor], toned: Tensor, code: Tensor
-    ) -> Tensor:
-        """What one network makes of the picture, float32 as the sampler's other sums."""
-        detail = network.detail(torch.cat(pictures, dim=1).to(self.dtype), code)
-        return toned + detail.float()
+    def _opinion(self, network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
+        """One call, (1, 3, H, W) in [0, 1] -> same, unclipped, float32 as the sampler's sums."""
+        code = network.scene_code(scene.to(self.dtype))
+        given = 2.0 * picture - 1.0
+        toned = network.tone(given, code)
+        detail = network.detail(torch.cat([given, toned], dim=1).to(self.dtype), code)
+        return (toned + detail.float() + 1.0) / 2.0
 
 
 class FrameRestoration(Restoration):
@@ -92,18 +77,12 @@ class FrameRestoration(Restoration):
 
     pictures = ("input", "state")
 
-    def __init__(self, student: PlainUNet, half: bool = False) -> None:
-        super().__init__(student, steps=2, half=half)  # the t of temporal.CARRIED_T, as call 1
-
     def forward(self, input: Tensor, state: Tensor, scene: Tensor) -> Tensor:  # type: ignore[override]
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
         scene = torch.where(scene < 0.0, measure_scene(picture), scene)
-        code = self.student.scene_code(scene.to(self.dtype))
+        opinion = 2.0 * self._opinion(self.student, picture, scene) - 1.0
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
-        degraded = 2.0 * picture - 1.0
-        toned = self.student.tone(degraded, code)
-        opinion = self._later(carried, degraded, toned, code)
         restored = (accumulate(carried, opinion).clamp(-1.0, 1.0) + 1.0) / 2.0
         return restored[:, :, :height, :width]
 

@@ -16,7 +16,7 @@ class ModelCard:
 
     receptive_field: radius in px, an output pixel depends on no input pixel farther away; None if
     unknown. tile_multiple: tiles must start at multiples of it. scene_size: length of the optional
-    `scene` input, 0 if there is none. steps: network passes a restoration.
+    `scene` input, 0 if there is none. steps: calls of the network inside the file.
     """
 
     id: str
@@ -48,6 +48,7 @@ def read_card(metadata: dict[str, str], name: str) -> ModelCard:
                 f"{name}: its card has schema {schema}, this pellucid reads up to "
                 f"{SCHEMA_VERSION}; update with: pip install --upgrade pellucid"
             )
+        reach = card["receptive_field"]
         return ModelCard(
             id=str(card["id"]),
             task=str(card["task"]),
@@ -55,7 +56,7 @@ def read_card(metadata: dict[str, str], name: str) -> ModelCard:
             params=int(card["params"]),
             macs_per_pixel=float(card["macs_per_pixel"]),
             steps=int(card["steps"]),
-            receptive_field=int(card["receptive_field"]),
+            receptive_field=None if reach is None else int(reach),
             tile_multiple=int(card["tile_multiple"]),
             scene_size=int(card["scene_size"]),
             license=str(card["license"]),

@@ -16,6 +16,7 @@ from .feather import Feather, to_type
 from .header import EXIF
 from .photo import Photo, full_scale, read_photo
 from .scene import measure_scene
+from .steps import MOST_STEPS, go_on, mirrored, mix
 from .tiles import Tiling, plan
 
 MODELS = Path(__file__).parent / "models"
@@ -31,7 +32,7 @@ class Restorer:
     """Restores pictures with a bundled model or any exported file.
 
     model: a bundled name ("tiny") or the path of an .onnx file or an OpenVINO .xml file.
-    steps: passes of a bundled model, 1 to 3; each costs as much again.
+    steps: calls of the model, 1 to 3; each costs as much again (steps.py).
     threads: CPU threads; None picks a number that leaves a laptop usable.
     memory_mb: working memory of the network; larger pictures go through tiles, with equal result.
     engine: "onnxruntime", "openvino", or "auto": OpenVINO for .xml files only.
@@ -53,8 +54,13 @@ class Restorer:
     ) -> None:
         if memory_mb < 50:
             raise ModelError(f"memory_mb must be at least 50, got {memory_mb}")
-        self._engine = open_engine(find_model(model, steps), threads, engine)
+        if not 1 <= steps <= MOST_STEPS:
+            raise ModelError(f"steps must be 1 to {MOST_STEPS}, got {steps}")
+        self._engine = open_engine(find_model(model), threads, engine)
+        self.steps = steps
         card = self._engine.card
+        if card.steps > 1 and steps > 1:
+            raise ModelError(f"{card.id} makes {card.steps} steps by itself; leave steps away")
         self._window_pixels = memory_mb * 1_000_000 // BYTES_PER_PIXEL
         self.exact_tiles = card.receptive_field is not None
         reach = FOREIGN_OVERLAP if card.receptive_field is None else card.receptive_field
@@ -122,8 +128,37 @@ class Restorer:
                 f"expected a state like the picture, {colour.shape} {colour.dtype}, "
                 f"got {state.shape} {state.dtype}"
             )
+        if self.steps == 1:
+            self._call(colour, scene, state, strength, progress)
+            return
+        given = colour.copy()
+
+        def tell(call: int) -> Progress | None:
+            if progress is None:
+                return None
+            steps, told = self.steps, progress
+            return lambda done, total: told(call * total + done, steps * total)
+
+        def restore(picture: Array, call: int) -> Array:
+            seen = mirrored(picture)
+            self._call(seen, _scene(picture), None, 1.0, tell(call))
+            return mirrored(seen)
+
+        self._call(colour, scene, state, 1.0, tell(0))
+        estimate = go_on(given, colour, self.steps, restore)
+        colour[...] = estimate if strength == 1.0 else mix(given, estimate, strength)
+
+    def _call(
+        self,
+        colour: Array,
+        scene: NDArray[np.float32] | None,
+        state: Array | None,
+        strength: float,
+        progress: Progress | None,
+    ) -> None:
+        """One call of the network, in place, (H, W, 3 or 1); `restore_pixels` says the rest."""
         if scene is None:
-            scene = measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+            scene = _scene(colour)
         height, width = colour.shape[:2]
         tiling = self._tiling
         if height * width <= self._window_pixels:  # the whole picture is one tile
@@ -180,27 +215,33 @@ class Restorer:
         return np.asarray(restored.transpose(1, 2, 0))
 
 
-def find_model(model: str | Path, steps: int) -> Path:
-    """File of a bundled model by name and steps, or of a given path."""
+def find_model(model: str | Path) -> Path:
+    """File of a bundled model by name, or of a given path."""
     given = Path(model)
     if given.suffix in (".onnx", ".xml") or given.is_file():
         if not given.is_file():
             raise ModelError(f"{given}: no such model file")
         return given
-    bundled = sorted(MODELS.glob("*step.onnx"))
-    names = sorted({path.stem.split("-")[1] for path in bundled})
-    path = MODELS / f"allinone-{model}-{steps}step.onnx"
-    if path.is_file():
-        return path
+    path = MODELS / f"allinone-{model}.onnx"
+    names = bundled_names()
     if str(model) in names:
-        found = [p.stem.rsplit("-", 1)[1][0] for p in bundled if p.stem.split("-")[1] == str(model)]
-        raise ModelError(f"model {str(model)!r} comes with steps {', '.join(found)}, not {steps}")
+        return path
     near = difflib.get_close_matches(str(model), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ModelError(
         f"no model named {str(model)!r}; {hint}bundled: {', '.join(names) or 'none'}; "
         "or give the path of an .onnx or .xml file"
     )
+
+
+def bundled_names() -> list[str]:
+    """Names of the models that come with pellucid."""
+    stems = (path.stem.removeprefix("allinone-") for path in MODELS.glob("allinone-*.onnx"))
+    return sorted(name for name in stems if not name.endswith("-frames"))
+
+
+def _scene(colour: Array) -> NDArray[np.float32]:
+    return measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
 
 
 def _check_pixels(pixels: Array, strength: float) -> None:

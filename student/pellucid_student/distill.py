@@ -3,8 +3,8 @@
     L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ψ·features  +  ω·ST-LPIPS
 
 S, T, GT are residuals at one call of the student's own sampler; λ falls and ψ ends at 0 over the
-run, so the truth has the last word. With everything off it is `objective.first_call_loss`, the
-control that any teacher has to beat.
+run, so the truth has the last word. With everything off but the later calls it is
+`objective.call_loss`; without them too, the control that any teacher has to beat.
 """
 
 from collections.abc import Iterator
@@ -27,15 +27,13 @@ from . import terms
 from .adapters import Learner, recorded
 from .diagnosis import prepare_diagnosis
 from .mentor import Mentor
-from .objective import ENOUGH
+from .objective import ENOUGH, LATER, at_some_call, one_call
 from .perceptual import load_st_lpips, st_lpips
 from .plain_unet import PlainUNet
 from .revive import kept_alive, look
-from .rollout import all_calls
 from .weights import Provenance, continued, save_student
 
 STUDENT = "student."  # of the parameter names of a Learner
-MIXED_IN = 0.3  # share of other sampler lengths in an unrolled stage, lest they are forgotten
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class DistillRecipe:
     teacher_share: share of the steps that ask the teacher (a large one costs more than the step).
     frequency: weight φ of the spectrum's L1. features: weight ψ of the maps' L1 at the start.
     coarse: share of the run on targets reduced 4, then 2 times.
-    unroll: share of the run, at its end, with gradients through whole samplers of 3, 2, 1 steps.
+    unroll: share of the batches that are states which the student's own later calls will meet.
     perceptual: weight of ST-LPIPS, outside the logarithm; for a build that looks sharp at a cost in
     dB, so not part of FULL.
     """
@@ -57,15 +55,13 @@ class DistillRecipe:
     frequency: float = 0.05
     features: float = 0.1
     coarse: float = 0.15
-    unroll: float = 0.3
+    unroll: float = LATER
     perceptual: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("teacher_share", "coarse", "unroll"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is a share, expected 0..1, got {getattr(self, name)}")
-        if self.coarse + self.unroll > 1.0:
-            raise ValueError("coarse and unroll together cannot exceed the whole run")
 
     @property
     def asks_teacher(self) -> bool:
@@ -103,27 +99,27 @@ class DistillLoss:
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """model: a Learner, also inside DistributedDataParallel. Returns ()."""
         learner: Any = getattr(model, "module", model)
-        recipe, truth = self.recipe, batch.degraded - batch.clean
+        recipe = self.recipe
         asked = self.mentor is not None and recipe.asks_teacher
         if asked and recipe.teacher_share < 1.0:
             asked = float(torch.rand(1, generator=generator)) < recipe.teacher_share
         scales = learner.scales if asked and recipe.features else ()
         taught: Tensor | None = None
+        seen = at_some_call(model, batch, generator, recipe.unroll)
         with ExitStack() as stack:
             if scales:
                 ours = stack.enter_context(recorded(learner.student, scales))
-            steps = unrolled_steps(self.progress, recipe.unroll, generator)
-            residuals = all_calls(model, batch.degraded, steps)
+            residual = one_call(model, seen.degraded).float()
         if asked and self.mentor is not None:
             with ExitStack() as stack:
                 if scales:
                     theirs = stack.enter_context(recorded(self.mentor.network, scales))
-                taught = batch.degraded - self.mentor.restore(batch.degraded)
-        errors = torch.stack([self._error(r.float(), truth, taught) for r in residuals])  # (K, B)
-        value = torch.log(errors + ENOUGH).mean()
+                taught = seen.degraded - self.mentor.restore(batch.degraded)
+        error = self._error(residual, seen.degraded - seen.clean, taught)  # (B,)
+        value = torch.log(error + ENOUGH).mean()
         if recipe.perceptual:
-            last = batch.degraded - residuals[-1].float()
-            value = value + recipe.perceptual * st_lpips(self.eye, last, batch.clean).mean()
+            restored = seen.degraded - residual
+            value = value + recipe.perceptual * st_lpips(self.eye, restored, batch.clean).mean()
         if scales:
             weight = terms.annealed(recipe.features, 0.0, self.progress)
             features: Tensor = learner.feature_loss(ours, theirs)
@@ -147,22 +143,6 @@ class DistillLoss:
         if recipe.frequency:
             error = error + recipe.frequency * terms.frequency_l1(residual, truth)
         return error
-
-
-def unrolled_steps(progress: float, share: float, generator: torch.Generator) -> int:
-    """Length of the sampler to train, 1 before the last `share` of a run; then 3, then 2, then 1.
-
-    MIXED_IN of the steps take another length.
-    """
-    into = progress - (1.0 - share)
-    if share == 0.0 or into < 0.0:
-        return 1
-    stage = 3 - min(2, int(3.0 * into / share))
-    draw = torch.rand(2, generator=generator)
-    if float(draw[0]) >= MIXED_IN:
-        return stage
-    others = [steps for steps in (1, 2, 3) if steps != stage]
-    return others[int(draw[1] * 2)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pellucid_teacher.data.synthesis import TASKS, Synthesis
 from pellucid_teacher.denoiser import Denoiser
 from pellucid_teacher.processes import diffuir
 
-from .rollout import SCHEDULE
+from .objective import SCHEDULE
 
 EVERY = 10  # one picture of ten is held out
 _T = TypeVar("_T")

@@ -9,11 +9,10 @@ Notable choices, each for a device
 - What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
   that enters as a bias per channel of every level, as one inside every block (its gate) and as a
   tone curve on the input.
-- Without noise a state is a mix of the degraded picture and the estimates so far. It is unmixed: a
-  later call sees the picture mirrored, and, if it has learnt from clips, what the estimate so far
-  changed; the new estimate is the mean of all opinions. Mirrored ones err apart (geometric
-  self-ensemble, Timofte et al., CVPR 2016). So the time step says nothing that the estimate so far
-  does not say, and is no input.
+- Without noise a state is a mix of the degraded picture and the estimates so far. So a later call
+  is this same network on a picture with less wrong with it: half-restored, its scene measured
+  anew, and mirrored, since mirrored opinions err apart (geometric self-ensemble, Timofte et al.,
+  CVPR 2016). The new estimate is the mean of all opinions. A time step has nothing left to say.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid.steps import LEFT
 from pellucid_teacher.data.synthesis import TASKS
 from pellucid_teacher.processes import diffuir
 
@@ -30,12 +30,9 @@ from .diagnosis import Diagnosis
 from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
 
-# Every t that a one-, two- or three-step sampler visits -> share of that call's opinion in the mean
-# of all so far. The last is where all of them start.
-SHARES = {
-    t: 1.0 / call for steps in (1, 2, 3) for call, t in enumerate(diffuir.step_grid(steps), start=1)
-}
-PICTURES = 24  # channels of the stem that the picture and its toned copy fill; an estimate fills 12
+# Every t that a one-, two- or three-step sampler visits -> which call that is, from 0. The last t
+# is where all of them start.
+CALLS = {t: call for steps in (1, 2, 3) for call, t in enumerate(diffuir.step_grid(steps))}
 
 
 @dataclass(frozen=True)
@@ -94,10 +91,7 @@ class PlainUNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        self.stem = RepConv(PICTURES + 12, widths[0])
-        with torch.no_grad():  # an estimate so far counts for nothing until that is learnt
-            self.stem.weight[:, PICTURES:] = 0.0
-            self.stem.weight.mul_(((PICTURES + 12) / PICTURES) ** 0.5)  # fan-in is PICTURES so far
+        self.stem = RepConv(24, widths[0])  # the picture and its toned copy
         self.encoder = nn.ModuleList(
             Chain(n, c, config.code_width)
             for n, c in zip(config.encoder_blocks, widths, strict=True)
@@ -123,7 +117,6 @@ class PlainUNet(nn.Module):
         self.curve = nn.Linear(config.code_width, 9)
         nn.init.zeros_(self.curve.weight)
         nn.init.zeros_(self.curve.bias)
-        self.later: PlainUNet | None = None  # see calls.py; deployed networks only
         schedule = diffuir.schedule()
         every_t = torch.arange(len(schedule.alpha_bar))  # (T,)
         self.register_buffer("times", schedule.time(every_t), persistent=False)
@@ -132,28 +125,38 @@ class PlainUNet(nn.Module):
         own = schedule.alpha_bar[-1] - schedule.alpha_bar  # (T,), 0 at the last
         given = 1.0 - own - schedule.delta_bar
         self.register_buffer("unmix", torch.stack([own, given]).float(), persistent=False)
-        # A sampler of more than three steps gets the share of the nearest t.
-        nearest = [min(SHARES, key=lambda visited: abs(visited - t)) for t in every_t.tolist()]
-        shares = torch.tensor([SHARES[t] for t in nearest])
-        self.register_buffer("shares", shares, persistent=False)
+        # A sampler of more than three steps gets the call of the nearest t.
+        nearest = [min(CALLS, key=lambda visited: abs(visited - t)) for t in every_t.tolist()]
+        calls = torch.tensor([CALLS[t] for t in nearest])
+        self.register_buffer("left", torch.tensor(LEFT)[calls], persistent=False)
+        self.register_buffer("shares", 1.0 / (1.0 + calls), persistent=False)
 
     def forward(
         self, x_t: Tensor, condition: Tensor, time: Tensor, scene: Tensor | None = None
     ) -> Tensor:
-        """Estimate of I_res = I_in - I_0 by the denoiser contract; scene (B, SCENE_SIZE) or None
-        to measure it from the condition itself."""
+        """Estimate of I_res = I_in - I_0 by the denoiser contract.
+
+        scene: (B, SCENE_SIZE) of the condition, or None to measure it. Later calls measure theirs.
+        """
         t = (time[:, None] - self.get_buffer("times")[None, :]).abs().argmin(dim=1)  # (B,)
-        picture = (condition + 1.0) / 2.0
-        code = self.scene_code(measure_scene(picture) if scene is None else scene)
         own, given = self.get_buffer("unmix")[:, t, None, None, None]  # (B, 1, 1, 1) each
-        share = self.get_buffer("shares")[t, None, None, None]
-        toned = self.tone(condition, code)
+        left, share = (self.get_buffer(name)[t, None, None, None] for name in ("left", "shares"))
         later = own > 0.0
-        so_far = torch.where(later, (x_t - given * condition) / own.clamp(min=1e-6), toned)
-        pictures = torch.cat([condition, toned, so_far - toned], dim=1)  # (B, 9, H, W)
-        detail = self.detail(torch.where(later, pictures.flip(3), pictures), code)
-        opinion = toned + torch.where(later, detail.flip(3), detail)
+        so_far = (x_t - given * condition) / own.clamp(min=1e-6)
+        so_far = torch.where(later, so_far, condition).clamp(-1.0, 1.0)
+        picture = so_far + left * (condition - so_far)
+        measured = measure_scene((picture + 1.0) / 2.0)
+        if scene is not None:
+            measured = torch.where(later[:, 0, :, 0], measured, scene)
+        opinion = self.restore(torch.where(later, picture.flip(3), picture), measured)
+        opinion = torch.where(later, opinion.flip(3).clamp(-1.0, 1.0), opinion)
         return condition - (so_far + share * (opinion - so_far))
+
+    def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
+        """One call: what the picture should be, (B, 3, H, W) in [-1, 1], unclipped."""
+        code = self.scene_code(scene)
+        toned = self.tone(picture, code)
+        return toned + self.detail(torch.cat([picture, toned], dim=1), code)
 
     def scene_code(self, scene: Tensor) -> Tensor:
         """(B, SCENE_SIZE) -> (B, code_width)."""
@@ -164,9 +167,7 @@ class PlainUNet(nn.Module):
     def detail(self, pictures: Tensor, code: Tensor) -> Tensor:
         """What is missing from the toned picture in [-1, 1], unclipped, (B, 3, H, W).
 
-        pictures: the condition, the condition toned and, in later calls, what the estimate so far
-        differs from that, (B, 9, H, W); a network for first calls (calls.py) takes six channels.
-        code: as `scene_code` makes it.
+        pictures: the picture and its toned copy, (B, 6, H, W). code: as `scene_code` makes it.
         """
         *skips, x = self.encode(pictures, code)
         for level in reversed(range(len(skips))):
@@ -176,7 +177,7 @@ class PlainUNet(nn.Module):
 
     def encode(self, pictures: Tensor, code: Tensor) -> list[Tensor]:
         """The encoder's maps of `detail`'s arguments, from 1/2 resolution down, (B, C, h, w)."""
-        x = F.pixel_unshuffle(pictures, 2)  # (B, 36, H/2, W/2)
+        x = F.pixel_unshuffle(pictures, 2)  # (B, 24, H/2, W/2)
         x = F.relu(self.stem(x) + self._bias(0, code))
         maps: list[Tensor] = []
         for level, blocks in enumerate(self.encoder):

@@ -125,7 +125,7 @@ def _channels(root: nn.Module) -> int:
 def _graph(plain: PlainUNet) -> Any:
     """Dependencies as traced through `detail`; the vector layers before it stay whole."""
     side = plain.config.multiple
-    pictures, code = torch.zeros(1, 9, side, side), torch.zeros(1, plain.config.code_width)
+    pictures, code = torch.zeros(1, 6, side, side), torch.zeros(1, plain.config.code_width)
     return (
         _torch_pruning()
         .DependencyGraph()

@@ -16,8 +16,8 @@ from pellucid_teacher.processes import diffuir
 from pellucid_teacher.training.loop import Report, TrainConfig
 
 from .layers import RepConv, ResidualBlock
+from .objective import SCHEDULE
 from .plain_unet import PlainUNet
-from .rollout import SCHEDULE
 
 GAIN = 0.3  # of a fresh kernel: loud enough to be heard, not to drown its neighbours
 EVERY = 2000  # steps, until UNTIL of the run: what is revived still has to learn

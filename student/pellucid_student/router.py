@@ -33,7 +33,7 @@ def evidence(network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
     code = network.scene_code(scene)
     condition = 2.0 * picture - 1.0
     toned = network.tone(condition, code)
-    maps = network.encode(torch.cat([condition, toned, torch.zeros_like(toned)], dim=1), code)
+    maps = network.encode(torch.cat([condition, toned], dim=1), code)
     parts = [scene]
     for x in maps:
         parts += [x.mean(dim=(2, 3)), x.square().mean(dim=(2, 3)).sqrt()]

@@ -1,10 +1,10 @@
 """The sampler's chain spread over time: a frame starts from the last frame's estimate.
 
-A later call of the sampler takes the mean of its own opinion and the estimate so far. In a clip the
-result of the frame before is such an estimate, once it is carried along the motion: so one call a
-frame gives more than several calls give a photo, whose opinions all see the same grain and drops.
-Where what was carried does not fit, because something has come into view, the opinion stands
-alone: cells of 8x8 px whose means differ tell (`trust`). Photos' weights can do this as they are.
+A second call takes the mean of its own opinion and the estimate so far. In a clip the result of the
+frame before is such an estimate, once it is carried along the motion: so one call a frame gives
+more than several calls give a photo, whose opinions all see the same grain and drops. Where what
+was carried does not fit, because something has come into view, the opinion stands alone: cells of
+8x8 px whose means differ tell (`trust`). Photos' weights can do this as they are.
 
 In training the chain runs over a short clip, on the motion that the runtime would find, and only
 its last call is trained; with one frame it is the photo's own first call. Exposure suffers in such
@@ -16,18 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid_teacher.data.stream import Batch
-from pellucid_teacher.processes import diffuir
 
-from .objective import ENOUGH
-from .plain_unet import SHARES
-from .rollout import SCHEDULE
+from .objective import ENOUGH, one_call
 from .terms import rms
 
 CELL = 8  # px: grain and drops are averaged away, things are not
 TRUST_REACH = CELL + CELL // 2  # px: a cell, and half of one between two centres
 SURE, UNSURE = 3.0 / 127.5, 9.0 / 127.5  # difference of means, 8-bit levels on the scale [-1, 1]
 ADDED = 0.4  # rain and snow add light: what is brighter now counts less than what is darker
-START_T, CARRIED_T = diffuir.step_grid(2)  # a carried estimate enters where a second call would
+BELIEVED = 0.5  # share of a carried result that fits: as of a first opinion beside a second one
 FIRST_FRAME_SHARE = 0.3  # of the steps: a clip's first frame, which is like a photo
 
 
@@ -56,7 +53,7 @@ def trust(carried: Tensor, opinion: Tensor) -> Tensor:
 
 def accumulate(carried: Tensor, opinion: Tensor) -> Tensor:
     """The mean of both where the carried result is believed, the opinion elsewhere."""
-    return opinion + (1.0 - SHARES[CARRIED_T]) * trust(carried, opinion) * (carried - opinion)
+    return opinion + BELIEVED * trust(carried, opinion) * (carried - opinion)
 
 
 def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Tensor:
@@ -64,15 +61,8 @@ def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Te
 
     carried: the last frame's estimate, warped; None for a first frame.
     """
-    state, t = diffuir.start_state(SCHEDULE, degraded, 0.0, None), START_T
-    if carried is not None:
-        own, t = degraded - carried, CARRIED_T
-        state = diffuir.reverse_step(SCHEDULE, state, own, degraded, START_T, CARRIED_T)
-    residual: Tensor = model(state, degraded, diffuir.time_of(SCHEDULE, t, degraded))
-    if carried is None:
-        return residual
-    opinion = carried + (degraded - residual - carried) / SHARES[CARRIED_T]
-    return degraded - accumulate(carried, opinion)
+    residual = one_call(model, degraded)
+    return residual if carried is None else degraded - accumulate(carried, degraded - residual)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .diagnosis import prepare_diagnosis
-from .objective import first_call_loss
+from .objective import call_loss
 from .plain_unet import PRESETS, PlainUNet
 from .revive import kept_alive, look, revive, revive_levels
 from .temporal import temporal_loss
@@ -77,7 +77,7 @@ def train_student(
         clips = Clips(synthesis, recipe.clip_frames)
         reports = train(model, temporal_loss, clips, recipe.train, folder, minutes)
     else:
-        reports = train(model, first_call_loss, synthesis, recipe.train, folder, minutes)
+        reports = train(model, call_loss, synthesis, recipe.train, folder, minutes)
     return kept_alive(reports, model, lambda report: report.ema, seen, recipe.train.seed)
 
 

@@ -14,14 +14,14 @@ from pellucid_apps.inspect_file import describe, render
 
 
 def test_inspect_tells_a_bundled_file_from_end_to_end() -> None:
-    path = find_model("tiny", 2)
+    path = find_model("tiny")
     told = describe(path)
     assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert told["inputs"] == ["input tensor(float) [1, 3, 'height', 'width']"]
     assert told["optional inputs"] == [f"scene tensor(float) [1, {SCENE_SIZE}]"]
-    assert told["steps"] == 2 and told["license"] == "Apache-2.0"
+    assert told["steps"] == 1 and told["license"] == "Apache-2.0"
     text = render(told)
-    assert "allinone-tiny-2step" in text and "BSDS500" in text and "1280x720" in text
+    assert "allinone-tiny" in text and "BSDS500" in text and "1280x720" in text
 
 
 def test_inspect_of_foreign_and_broken_files(

@@ -50,7 +50,7 @@ def test_an_int8_file_comes_out_runs_and_keeps_what_costs_too_much_in_float(data
     all_of_them = eight_bit_ops()
     assert all_of_them >= 20
     restorer = Restorer(data / "run" / "model_qat.onnx", threads=1)
-    assert restorer.card.id == "allinone-pico-1step"
+    assert restorer.card.id == "allinone-pico"
     picture = np.random.default_rng(1).random((40, 52, 3)).astype(np.float32)
     assert restorer(picture).shape == picture.shape
     # The same run again has nothing left to train; only the guard is stricter.

@@ -75,11 +75,11 @@ def test_names_follow_the_conventions(floats: Made, images: Made) -> None:
             for e in ("", "_fp16", "_int8")
             for x in ("xml", "bin")
         ),
-        *(f"darktable/denoise-pellucid-small-1step{end}.dtmodel" for end in ("", "-fp16")),
+        *(f"darktable/denoise-pellucid-small{end}.dtmodel" for end in ("", "-fp16")),
         "darktable/versions.json",
     }
     assert images.row("onnx", "w8a8", "48x64").file == "onnx/model_int8_u8_48x64.onnx"
-    assert (images.out / "coreml" / "allinone-small-1step_image.mlpackage").is_dir()
+    assert (images.out / "coreml" / "allinone-small_image.mlpackage").is_dir()
 
 
 def test_the_same_card_is_inside_every_file(floats: Made, images: Made) -> None:
@@ -87,7 +87,7 @@ def test_the_same_card_is_inside_every_file(floats: Made, images: Made) -> None:
         expected = made.exporter.source.card
         for row in made.rows.values():
             told = describe(made.out / row.file)
-            assert told["id"] == "allinone-small-1step"
+            assert told["id"] == "allinone-small"
             assert told["weights sha256"] == expected["sha256_weights"]
             assert "px to each side" in render(told)
     held = json.loads(onnx_metadata(floats.out / "onnx/model_int8.onnx"))
@@ -165,7 +165,7 @@ def test_darktable_package_is_what_its_importer_reads(floats: Made) -> None:
     folder = floats.out / "darktable"
     listing = json.loads((folder / "versions.json").read_text())
     assert listing["schema"] == 1 and len(listing["models"]) == 2
-    name = "denoise-pellucid-small-1step"
+    name = "denoise-pellucid-small"
     entry = listing["models"][name]
     path = folder / f"{name}.dtmodel"
     assert entry["sha256"] == digest(path) and entry["size"] == path.stat().st_size

@@ -229,7 +229,7 @@ def test_command_writes_files_reports_and_snippets(weights: Path, tmp_path: Path
     }  # fmt: skip
     assert "pellucid inspect" in told and "pellucid restore" in told
     report = json.loads((tmp_path / "export.json").read_text())
-    assert report["files"][0]["parity_db"] > 100 and report["model"]["id"] == "allinone-small-1step"
+    assert report["files"][0]["parity_db"] > 100 and report["model"]["id"] == "allinone-small"
 
 
 def test_command_ends_with_3_if_a_gate_failed(

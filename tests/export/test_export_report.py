@@ -19,7 +19,7 @@ ROW = Row(
     {"rain": -0.02, "noise": 0.07}, 20.0, 44.0, ("head",),
 )  # fmt: skip
 CARD: dict[str, object] = {
-    "id": "allinone-x-1step", "purpose": "a < b", "params": 5, "steps": 1, "license": "Apache-2.0",
+    "id": "allinone-x", "purpose": "a < b", "params": 5, "steps": 1, "license": "Apache-2.0",
 }  # fmt: skip
 
 

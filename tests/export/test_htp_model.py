@@ -20,7 +20,7 @@ from pellucid_export.proof.graph import read_graph
 from pellucid_export.proof.readiness import readiness, target_names
 from pellucid_export.scene_branch import measure_always
 
-BUNDLED = Path(pellucid.__file__).parent / "models" / "allinone-tiny-1step.onnx"
+BUNDLED = Path(pellucid.__file__).parent / "models" / "allinone-tiny.onnx"
 HEIGHT, WIDTH = 32, 48
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pellucid_export.proof.mil_headroom import headroom
 from pellucid_export.proof.mil_program import Program, TensorEvent, run
 from pellucid_export.proof.mil_values import MLProgramError, proto_modules
-from pellucid_student.calls import first_call
+from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.scene import measure_scene
 
@@ -111,7 +111,7 @@ class Whole(nn.Module):
 
     def __init__(self, student: PlainUNet) -> None:
         super().__init__()
-        self.student = first_call(student)
+        self.student = fold(student)
 
     def forward(self, x: Tensor) -> Tensor:
         degraded = 2.0 * x - 1.0

@@ -46,7 +46,7 @@ def test_auto_goes_by_the_suffix(model_file: Path) -> None:
 @pytest.mark.parametrize("name", ["fake", "tiny"])
 def test_openvino_agrees_with_onnx_runtime(model_file: Path, name: str, fed: bool) -> None:
     pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
-    path = model_file if name == "fake" else find_model("tiny", 1)
+    path = model_file if name == "fake" else find_model("tiny")
     theirs = open_engine(path, 1, "openvino")
     ours = open_engine(path, 1, "onnxruntime")
     assert theirs.card == ours.card and theirs.takes_scene and ours.takes_scene

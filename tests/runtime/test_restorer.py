@@ -155,7 +155,7 @@ def test_wrong_ports_are_named(tmp_path: Path) -> None:
 def test_unknown_names_and_steps_get_help() -> None:
     with pytest.raises(ModelError, match="did you mean 'tiny'"):
         Restorer("tinny")
-    with pytest.raises(ModelError, match="comes with steps 1, 2, 3, not 7"):
+    with pytest.raises(ModelError, match="steps must be 1 to 3, got 7"):
         Restorer("tiny", steps=7)
 
 
@@ -171,7 +171,7 @@ def test_bundled_models_restore_the_bundled_samples(steps: int) -> None:
     from pellucid_apps.demo import SAMPLES
 
     restorer = Restorer("tiny", steps=steps, threads=1)
-    assert restorer.card.steps == steps and restorer.card.params < 1_000_000
+    assert restorer.steps == steps and restorer.card.params < 1_000_000
     dark = restorer(SAMPLES / "degraded" / "lowlight.png").pixels
     clean = restorer(SAMPLES / "clean" / "lowlight.jpg").pixels
     assert 0.6 < dark.mean() / clean.mean() < 1.7

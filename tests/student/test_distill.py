@@ -21,13 +21,11 @@ from pellucid_student.distill import (
     DistillRecipe,
     kept_student,
     train_distilled,
-    unrolled_steps,
     with_ingredients,
 )
 from pellucid_student.mentor import Mentor, load_mentor
-from pellucid_student.objective import ENOUGH, first_call_loss
+from pellucid_student.objective import ENOUGH, LATER, call_loss
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
-from pellucid_student.rollout import all_calls
 from pellucid_student.weights import Provenance, save_student
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.rain import streak_bank
@@ -117,51 +115,15 @@ def test_schedules_of_a_run() -> None:
     assert terms.coarseness(0.0, 0.0) == 1
     assert terms.annealed(1.0, 0.1, 0.5) == pytest.approx(0.55)
     assert terms.annealed(1.0, 0.1, 1.5) == pytest.approx(0.1)
-    assert unrolled_steps(0.69, 0.3, seeded()) == 1 and unrolled_steps(0.5, 0.0, seeded()) == 1
-    for progress, stage in ((0.7, 3), (0.85, 2), (0.95, 1), (1.0, 1)):
-        drawn = [unrolled_steps(progress, 0.3, seeded(s)) for s in range(300)]
-        assert set(drawn) == {1, 2, 3}
-        assert 0.6 < drawn.count(stage) / 300 < 0.8
 
 
-def test_with_everything_off_it_is_the_control() -> None:
+def test_with_everything_off_but_later_calls_it_is_the_students_own_loss() -> None:
     torch.manual_seed(0)
     student, data = PlainUNet(SMALL), batch()
     for seed in range(12):
-        expected = first_call_loss(student, data, seeded(seed))
-        assert torch.equal(DistillLoss(CONTROL)(Learner(student), data, seeded(seed)), expected)
-
-
-def test_unrolled_calls_are_the_sampler() -> None:
-    torch.manual_seed(0)
-    student, data = PlainUNet(SMALL), batch()
-    for steps in (1, 2, 3):
-        residuals = all_calls(student, data.degraded, steps)
-        assert len(residuals) == steps
-        sampled = diffuir.sample(student, diffuir.schedule(), data.degraded, steps)
-        last = (data.degraded - residuals[-1]).clamp(-1.0, 1.0)
-        assert torch.allclose(last, sampled, atol=1e-6)
-
-
-def test_gradients_go_through_all_calls() -> None:
-    class Scale(nn.Module):
-        """r = w·x: the gradient tells how often w was used."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
-
-        def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-            return self.w * x_t
-
-    model, degraded, step = Scale(), batch().degraded.double(), 1e-4
-    (through,) = torch.autograd.grad(all_calls(model, degraded, 3)[-1].sum(), model.w)
-    with torch.no_grad():
-        model.w.add_(step)
-        above = all_calls(model, degraded, 3)[-1].sum()
-        model.w.sub_(2 * step)
-        below = all_calls(model, degraded, 3)[-1].sum()
-    assert torch.allclose(through, (above - below) / (2 * step), rtol=1e-3)
+        expected = call_loss(student, data, seeded(seed))
+        loss = DistillLoss(replace(CONTROL, unroll=LATER))
+        assert torch.equal(loss(Learner(student), data, seeded(seed)), expected)
 
 
 @pytest.mark.parametrize("kind", ["wider student", "diffuir"])
@@ -279,8 +241,6 @@ def test_mistakes_are_told() -> None:
         with_ingredients(["magic"], teacher=True)
     with pytest.raises(ValueError, match="share, expected 0..1"):
         DistillRecipe(coarse=2.0)
-    with pytest.raises(ValueError, match="whole run"):
-        DistillRecipe(coarse=0.6, unroll=0.6)
     with pytest.raises(ValueError, match="leave the ingredient"):
         taps(nn.Conv2d(3, 3, 1))
     assert with_ingredients([], teacher=False) == CONTROL

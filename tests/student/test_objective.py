@@ -1,9 +1,16 @@
-"""The student's loss sees the state that its own sampler starts from."""
+"""The student's loss sees the states that its own sampler visits."""
 
 import torch
 from torch import Tensor, nn
 
-from pellucid_student.objective import ENOUGH, first_call_loss
+from pellucid_student.objective import (
+    ENOUGH,
+    LATER,
+    at_some_call,
+    call_loss,
+    half_restored,
+    one_call,
+)
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.processes import diffuir
 
@@ -28,11 +35,60 @@ def batch() -> Batch:
     return Batch(degraded, clean)
 
 
+def drawing(later: bool) -> torch.Generator:
+    """A generator whose first draw chooses a later call, or a first one."""
+
+    def of(seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    return next(
+        of(n) for n in range(99) if (float(torch.rand(2, generator=of(n))[0]) < LATER) == later
+    )
+
+
 def test_the_first_call_is_trained_on_the_samplers_own_start() -> None:
     data, model, sampled = batch(), *(Recorder(batch().clean) for _ in range(2))
-    loss = first_call_loss(model, data, torch.Generator())
+    loss = call_loss(model, data, drawing(later=False))
     errors = 0.5 * (data.degraded - data.clean).square().mean(dim=(1, 2, 3)).sqrt()
     assert torch.allclose(loss, torch.log(errors + ENOUGH).mean(), atol=1e-5)
     diffuir.sample(sampled, SCHED, data.degraded, 1)
     ((state, time),), ((expected, when),) = model.seen, sampled.seen
     assert torch.equal(state, expected) and time == when
+
+
+def test_a_later_call_sees_the_picture_half_restored() -> None:
+    """The model moves half of the way to the clean picture, so E = (I_in + I_0) / 2."""
+    data, model = batch(), Recorder(batch().clean)
+    seen = half_restored(model, data.degraded, 0.6)
+    assert torch.allclose(seen, 0.8 * data.degraded + 0.2 * data.clean, atol=1e-6)
+
+
+def test_a_share_of_the_batches_is_for_later_calls() -> None:
+    data, generator = batch(), torch.Generator().manual_seed(0)
+    model = Recorder(data.clean)
+    seen = [at_some_call(model, data, generator) for _ in range(400)]
+    later = [s for s in seen if s is not data]
+    assert 0.25 < len(later) / 400 < 0.35 and all(s.clean is data.clean for s in later)
+    left = [
+        2 * float(((s.degraded - data.clean) / (data.degraded - data.clean)).mean()) - 1
+        for s in later
+    ]
+    assert 0.4 <= min(left) < 0.45 and 0.95 < max(left) <= 1.0
+    assert all(at_some_call(model, data, generator, later=0.0) is data for _ in range(50))
+
+
+def test_no_gradient_flows_into_the_call_before() -> None:
+    data = batch()
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor(0.1))
+
+        def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
+            return self.w * condition
+
+    model = Scale()
+    seen = half_restored(model, data.degraded, 0.5)
+    (through,) = torch.autograd.grad(one_call(model, seen).sum(), model.w)
+    assert torch.allclose(through, (0.95 * data.degraded).sum(), rtol=1e-4)

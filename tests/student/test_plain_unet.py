@@ -1,19 +1,22 @@
 """The student: contract, folding, scene code, receptive field, weights on disk."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pellucid.scene import KNOTS
-from pellucid_student.calls import first_call, later_call, saved_macs_per_pixel
+from pellucid.steps import LEFT, NEWEST
 from pellucid_student.layers import RepConv, ResidualBlock, fold
 from pellucid_student.plain_unet import (
+    CALLS,
     PICO,
     PRESETS,
-    SHARES,
     PlainUNet,
     PlainUNetConfig,
     receptive_radius,
@@ -71,42 +74,45 @@ def test_it_is_a_denoiser_for_the_sampler(steps: int) -> None:
     assert restored.abs().max() <= 1
 
 
-def test_a_call_is_an_opinion_on_the_picture_or_on_its_mirror_image() -> None:
-    model = student()
-    code = model.scene_code(measure_scene((condition() + 1) / 2))
-    toned, before = model.tone(condition(), code), condition(seed=2)
-    for t, share in SHARES.items():
-        if t == FIRST_T:
-            seen = torch.cat([condition(), toned, torch.zeros_like(toned)], dim=1)
-            estimate = toned + model.detail(seen, code)
+def test_a_call_is_an_opinion_on_the_picture_or_on_a_half_restored_mirrored_one() -> None:
+    model, before = student(), condition(seed=2)
+    for t, call in CALLS.items():
+        seen = condition() if call == 0 else before + LEFT[call] * (condition() - before)
+        scene = measure_scene((seen + 1) / 2)
+        if call == 0:
+            estimate = model.restore(seen, scene)
         else:
-            seen = torch.cat([condition(), toned, before - toned], dim=1)
-            opinion = toned + model.detail(seen.flip(3), code).flip(3)
-            estimate = before + share * (opinion - before)
+            opinion = model.restore(seen.flip(3), scene).flip(3).clamp(-1, 1)
+            estimate = before + (opinion - before) / (call + 1)
         residual = model(
             reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
         )
         assert torch.allclose(residual, condition() - estimate, atol=2e-5)
 
 
-def test_a_fresh_network_makes_later_calls_without_looking_at_the_estimate() -> None:
-    """So a photo's second step is worth something before anybody has trained it."""
-    torch.manual_seed(0)
-    model, code = PlainUNet(PICO).eval(), torch.rand(1, PICO.code_width)
-    seen = [torch.cat([condition(), condition(), condition(seed=s)], dim=1) for s in (2, 3)]
-    assert torch.equal(model.detail(seen[0], code), model.detail(seen[1], code))
+def test_a_given_scene_is_the_first_calls() -> None:
+    model, scene = student(), torch.rand(1, SCENE_SIZE)
+    for t, call in CALLS.items():
+        state, time = reached(condition(seed=2), condition(), t), SCHED.time(torch.tensor([t]))
+        told, measured = model(state, condition(), time, scene), model(state, condition(), time)
+        assert torch.equal(told, measured) == (call > 0)
 
 
-def test_calls_share_alike() -> None:
-    """Whatever the number of steps, the k-th call's opinion is one of k."""
+def test_calls_of_any_number_of_steps() -> None:
     for steps in (1, 2, 3):
-        grid = diffuir.step_grid(steps)
-        assert [SHARES[t] for t in grid] == [1 / (k + 1) for k in range(steps)]
+        assert [CALLS[t] for t in diffuir.step_grid(steps)] == list(range(steps))
+
+
+def test_the_newest_estimate_has_the_share_of_the_schedule() -> None:
+    """What the runtime carries from call to call is what the sampler's state holds."""
+    alpha, grid = SCHED.alpha_bar, diffuir.step_grid(3)
+    moves = [float(alpha[t] - alpha[s]) for t, s in pairwise(grid)]
+    assert NEWEST[2] == pytest.approx(moves[1] / sum(moves), abs=1e-3) and NEWEST[:2] == (1.0, 1.0)
 
 
 def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
-    """Five steps visit times without a row of their own; the state is unmixed exactly all the same:
-    a network whose opinion is the condition moves a given estimate by its share towards that."""
+    """Five steps visit times without a row of their own; the state is unmixed exactly all the same.
+    A network that leaves pictures alone moves an estimate by its share towards what it sees."""
     model = PlainUNet(PICO).eval()
     nn.init.zeros_(model.head.weight)
     for t in diffuir.step_grid(5)[1:]:
@@ -115,29 +121,8 @@ def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
             reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
         )
         moved = (condition() - residual - before) / (condition() - before)
-        nearest = min(SHARES, key=lambda row: abs(row - t))
-        assert torch.allclose(moved, torch.full_like(moved, SHARES[nearest]), atol=1e-2)
-
-
-@pytest.mark.parametrize("size", [(16, 16), (32, 48)])
-def test_mirrored_kernels_are_a_mirrored_picture(size: tuple[int, int]) -> None:
-    model = student()
-    pictures = torch.cat([condition(*size, seed=s) for s in (1, 2, 3)], dim=1)
-    code = torch.rand(1, PICO.code_width)
-    expected = model.detail(pictures.flip(3), code).flip(3)
-    assert not torch.allclose(model.detail(pictures, code), expected, atol=1e-3)
-    assert torch.allclose(later_call(model).detail(pictures, code), expected, atol=1e-5)
-
-
-def test_a_first_call_needs_no_estimate() -> None:
-    model = student()
-    pictures, code = torch.cat([condition(), condition(seed=2)], dim=1), torch.rand(1, 24)
-    none = torch.zeros_like(condition())
-    expected = model.detail(torch.cat([pictures, none], dim=1), code)
-    first = first_call(model)
-    assert torch.allclose(first.detail(pictures, code), expected, atol=1e-6)
-    saved = parameter_count(fold(model)) - parameter_count(first)
-    assert saved == saved_macs_per_pixel(model) * 4 > 0
+        call = CALLS[min(CALLS, key=lambda row: abs(row - t))]
+        assert torch.allclose(moved, torch.full_like(moved, LEFT[call] / (call + 1)), atol=1e-2)
 
 
 def reached(estimate: Tensor, degraded: Tensor, t: int) -> Tensor:
@@ -269,3 +254,15 @@ def test_foreign_or_missing_weights_are_refused(tmp_path: Path) -> None:
         load_student(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no such weights file"):
         load_student(tmp_path / "missing.safetensors")
+
+
+def test_older_files_are_read_without_their_channels_for_an_estimate(tmp_path: Path) -> None:
+    model, path = fold(student()), tmp_path / "w.safetensors"
+    weight = model.stem.weight
+    save_student(path, model, Provenance("pico", "drawn", 0))
+    with safe_open(path, framework="pt") as file:
+        told, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["stem.weight"] = torch.cat([weight, torch.zeros_like(weight)[:, :12]], dim=1)
+    save_file(tensors, path, metadata=told)
+    kept, _ = load_student(path)
+    assert isinstance(weight, Tensor) and torch.equal(kept.state_dict()["stem.weight"], weight)

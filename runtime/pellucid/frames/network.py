@@ -15,7 +15,9 @@ from ..engine import Engine
 from ..engine_choice import AnyEngine, open_engine
 from ..motion import LastResult
 from ..openvino_engine import OpenVinoEngine
-from ..restorer import MODELS, find_model
+from ..restorer import bundled_names, find_model
+from ..scene import measure_scene
+from ..steps import go_on, mirrored
 from .budget import Rung
 from .frame import Pixels
 from .guided import Carrier, reduce
@@ -118,7 +120,8 @@ def open_pass(model: str, steps: int, threads: int | None = None, engine: str = 
     of the time on most CPUs and keeps frames in 8 bits up to the graph, but while it compiles for a
     new size, frames of large models come late.
     """
-    return _open(find_model(model, steps), threads, engine)
+    once = _open(find_model(model), threads, engine)
+    return once if steps == 1 else SteppedPass(once, steps)
 
 
 def open_frames(model: str, threads: int | None = None, engine: str = "auto") -> Pass | None:
@@ -130,6 +133,27 @@ def open_frames(model: str, threads: int | None = None, engine: str = "auto") ->
 def _open(path: Path, threads: int | None, engine: str) -> Pass:
     found = open_engine(path, threads, engine)
     return found if isinstance(found, OpenVinoEngine) else OnnxPass(found)
+
+
+class SteppedPass:
+    """Several calls a frame. Later ones measure for themselves what is left to do."""
+
+    def __init__(self, once: Pass, steps: int) -> None:
+        self._once, self._steps = once, steps
+
+    def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
+        """The restored frame."""
+
+        def restore(picture: Pixels, call: int) -> Pixels:
+            seen = self._once.run_frame(mirrored(picture), measure_scene(picture))
+            return mirrored(seen)
+
+        first = self._once.run_frame(frame, scene, state)
+        return go_on(frame, first, self._steps, restore)
+
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        """Frames of this size will come. None: of any."""
+        self._once.expect_frames(size)
 
 
 class OnnxPass:
@@ -152,10 +176,10 @@ def rank_models(wanted: str) -> tuple[tuple[str, float], ...]:
 
     A model given by its file has no cheaper sisters.
     """
-    names = {path.stem.split("-")[1] for path in MODELS.glob("allinone-*-1step.onnx")}
+    names = set(bundled_names())
     if wanted not in names or len(names) == 1:
         return ((wanted, 1.0),)
-    cost = {name: _cost(Engine(find_model(name, 1), 1).card) for name in names}
+    cost = {name: _cost(Engine(find_model(name), 1).card) for name in names}
     cheaper = sorted((n for n in names if cost[n] < cost[wanted]), key=lambda n: -cost[n])
     return tuple((name, cost[name]) for name in [wanted, *cheaper])
 

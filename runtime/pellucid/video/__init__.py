@@ -1,7 +1,7 @@
 """Videos in and out with nothing lost: times, sound, subtitles, chapters, rotation, colour tags.
 
     plan = plan_video(Path("rain.mp4"), Path("dry.mp4"), VideoOptions())
-    restore_video(plan, lambda: SteadyRestorer(Restorer()), "tiny-1step", VideoOptions())
+    restore_video(plan, lambda: SteadyRestorer(Restorer()), "tiny", VideoOptions())
 
 Needs PyAV: pip install 'pellucid[video]'.
 """

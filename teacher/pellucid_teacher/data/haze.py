@@ -53,10 +53,10 @@ def add_haze(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
         distance = imagined_depth(clean, rng) + float(rng.uniform(0.0, 0.35))
         # Outdoors most haze is thin: only the distance pales.
         kind = rng.random()
-        if kind < 0.25:
-            beta = float(rng.uniform(0.25, 0.9))
+        if kind < 0.35:
+            beta = float(rng.uniform(0.15, 0.9))
         else:
-            beta = float(rng.uniform(*RESIDE) if kind < 0.6 else rng.uniform(0.8, 3.2))
+            beta = float(rng.uniform(*RESIDE) if kind < 0.7 else rng.uniform(0.8, 3.2))
     elif rng.random() < 0.5:  # benchmarks' rooms: the farthest wall is at 1
         distance = depth / max(float(depth.max()), 1e-6)
         beta = float(rng.uniform(*RESIDE))

@@ -148,7 +148,7 @@ def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]
         through = np.asarray(clean * (1.0 - streaks), dtype=np.float32)
         streaks = streaks * float(rng.uniform(0.75, 1.0))
     rainy = through + streaks
-    if heavy and rng.random() < 0.3:  # far drops are no streaks but mist, grey as the sky
+    if heavy and rng.random() < 0.4:  # far drops are no streaks but mist, grey as the sky
         t = np.exp(-float(rng.uniform(0.1, 1.5)) * imagined_depth(clean, rng))[..., None]
         rainy = rainy * t + float(rng.uniform(0.35, 0.95)) * (1.0 - t)
     return np.asarray(np.clip(rainy, 0.0, 1.0), dtype=np.float32)
