@@ -48,23 +48,23 @@ class Restoration(nn.Module):
 
     def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
         """The sampler alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
-        clean = carried = self._opinion(self.student, picture, scene).clamp(0.0, 1.0)
+        clean = carried = _unit(self._opinion(self.student, picture, scene))
         for call in range(1, self.steps):
             later = self.student.get_submodule("later")
             assert isinstance(later, PlainUNet)
             carried = carried + NEWEST[call] * (clean - carried)
             seen = carried + LEFT[call] * (picture - carried)
-            opinion = self._opinion(later, seen, measure_scene(seen)).clamp(0.0, 1.0)
+            opinion = _unit(self._opinion(later, seen, measure_scene(seen)))
             clean = carried + (opinion - carried) / (call + 1)
         return clean
 
     def _opinion(self, network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
-        """One call, (1, 3, H, W) in [0, 1] -> same, unclipped, float32 as the sampler's sums."""
+        """One call, (1, 3, H, W) in [0, 1] -> [-1, 1], unclipped, float32 as the sampler's sums."""
         code = network.scene_code(scene.to(self.dtype))
         given = 2.0 * picture - 1.0
         toned = network.tone(given, code)
         detail = network.detail(torch.cat([given, toned], dim=1).to(self.dtype), code)
-        return (toned + detail.float() + 1.0) / 2.0
+        return toned + detail.float()
 
 
 class FrameRestoration(Restoration):
@@ -81,9 +81,9 @@ class FrameRestoration(Restoration):
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
         scene = torch.where(scene < 0.0, measure_scene(picture), scene)
-        opinion = 2.0 * self._opinion(self.student, picture, scene) - 1.0
+        opinion = self._opinion(self.student, picture, scene)
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
-        restored = (accumulate(carried, opinion).clamp(-1.0, 1.0) + 1.0) / 2.0
+        restored = _unit(accumulate(carried, opinion))
         return restored[:, :, :height, :width]
 
 
@@ -115,6 +115,11 @@ class PlainRestoration(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         restored: Tensor = self.restoration.restore(input, measure_scene(input))
         return restored if self.peak == 1.0 else restored * self.peak
+
+
+def _unit(picture: Tensor) -> Tensor:
+    """[-1, 1] to [0, 1], clipped."""
+    return (picture.clamp(-1.0, 1.0) + 1.0) / 2.0
 
 
 def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
