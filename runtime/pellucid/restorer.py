@@ -61,6 +61,8 @@ class Restorer:
         card = self._engine.card
         if card.steps > 1 and steps > 1:
             raise ModelError(f"{card.id} makes {card.steps} steps by itself; leave steps away")
+        if self._engine.takes_state and steps > 1:
+            raise ModelError(f"{card.id} makes one step a frame; leave steps away")
         self._window_pixels = memory_mb * 1_000_000 // BYTES_PER_PIXEL
         self.exact_tiles = card.receptive_field is not None
         reach = FOREIGN_OVERLAP if card.receptive_field is None else card.receptive_field
@@ -114,6 +116,7 @@ class Restorer:
         """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
 
         scene: (SCENE_SIZE,), of a stream of frames (temporal.py); None measures it on the picture.
+        It is the first call's, later ones measure what they see.
         state: the last result as it would look now, like `pixels` (chain.py); for files that take
         one and only for them.
         Working in place is what lets a 108-megapixel photo pass in under a gigabyte.

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from fakes import card, frames_model
 from numpy.typing import NDArray
 
 from pellucid import Restorer
@@ -94,6 +96,12 @@ def test_tiles_stay_exact_in_every_call(model_file: Path) -> None:
 def test_no_more_than_three(model_file: Path, steps: int) -> None:
     with pytest.raises(ModelError, match=f"1 to 3, got {steps}"):
         Restorer(model_file, steps=steps)
+
+
+def test_files_for_frames_make_one(tmp_path: Path) -> None:
+    onnx.save(frames_model({"pellucid.config": card()}), tmp_path / "frames.onnx")
+    with pytest.raises(ModelError, match="one step a frame"):
+        Restorer(tmp_path / "frames.onnx", steps=2)
 
 
 def test_frames_take_several_calls_too() -> None:
