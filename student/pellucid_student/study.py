@@ -29,6 +29,7 @@ RECIPES: dict[str, DistillRecipe] = {
     "teacher": _TAUGHT,
     "features": replace(_TAUGHT, features=FULL.features),
     "gating": replace(_TAUGHT, gating=True),
+    "kept": replace(_TAUGHT, unroll=FULL.unroll),  # what has paid (LOG.md)
     "full": FULL,
     "frequency": replace(CONTROL, frequency=FULL.frequency),
     "coarse": replace(CONTROL, coarse=FULL.coarse),
