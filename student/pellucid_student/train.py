@@ -14,7 +14,7 @@ from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .diagnosis import prepare_diagnosis
-from .objective import call_loss
+from .objective import LATER, call_loss
 from .plain_unet import PRESETS, PlainUNet
 from .revive import kept_alive, look, revive, revive_levels
 from .temporal import temporal_loss
@@ -92,7 +92,11 @@ def keep_student(
     average, step = averaged_weights(folder)
     model.load_state_dict(average)
     config = recipe.train
-    drawn = f"clips of {recipe.clip_frames} frames" if recipe.clip_frames else "photos"
+    drawn = (
+        f"clips of {recipe.clip_frames} frames"
+        if recipe.clip_frames
+        else f"photos, {LATER:g} of the batches half-restored"
+    )
     made = (
         f"ground truth only, {drawn}, one task a batch, "
         f"batch {config.batch_size} of {recipe.crop} px, "
