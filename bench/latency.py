@@ -39,12 +39,14 @@ class OneStep(nn.Module):
         super().__init__()
         self.network = network
         self.start = 1.0 - float(diffuir.schedule().delta_bar[-1])
-        self.known = {"scene": torch.zeros(1, SCENE_SIZE)} if isinstance(network, PlainUNet) else {}
 
     def forward(self, image: Tensor) -> Tensor:
         degraded = 2.0 * image - 1.0
-        time_value = torch.full((1,), 999.0)
-        clean = degraded - self.network(self.start * degraded, degraded, time_value, **self.known)
+        if isinstance(self.network, PlainUNet):
+            clean = self.network.restore(degraded, torch.zeros(1, SCENE_SIZE))
+        else:
+            time_value = torch.full((1,), 999.0)
+            clean = degraded - self.network(self.start * degraded, degraded, time_value)
         return ((clean.clamp(-1.0, 1.0)) + 1.0) / 2.0
 
 
