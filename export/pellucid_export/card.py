@@ -29,7 +29,7 @@ def card(student: PlainUNet, provenance: Provenance, steps: int = 1) -> dict[str
         "output_channels": 3,
         "size_requirements": {"multiple_of": 1, "minimum": 1, "square": False},
         "tiling": "supported",
-        "receptive_field": receptive_radius(config) if steps == 1 else None,  # scenes of tiles
+        "receptive_field": receptive_radius(config) if steps == 1 else None,  # it measures tiles
         "tile_multiple": config.multiple,
         "scene_size": SCENE_SIZE,
         "color_space": "srgb",

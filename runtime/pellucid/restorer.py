@@ -15,8 +15,7 @@ from .exif import without_thumbnail
 from .feather import Feather, to_type
 from .header import EXIF
 from .photo import Photo, full_scale, read_photo
-from .scene import measure_scene
-from .steps import MOST_STEPS, go_on, mirrored, mix
+from .steps import MOST_STEPS, go_on, measure_of, mix
 from .tiles import Tiling, plan
 
 MODELS = Path(__file__).parent / "models"
@@ -142,10 +141,9 @@ class Restorer:
             steps, told = self.steps, progress
             return lambda done, total: told(call * total + done, steps * total)
 
-        def restore(picture: Array, call: int) -> Array:
-            seen = mirrored(picture)
-            self._call(seen, _scene(picture), None, 1.0, tell(call))
-            return mirrored(seen)
+        def restore(picture: Array, scene: NDArray[np.float32], call: int) -> Array:
+            self._call(picture, scene, None, 1.0, tell(call))
+            return picture
 
         self._call(colour, scene, state, 1.0, tell(0))
         estimate = go_on(given, colour, self.steps, restore)
@@ -161,7 +159,7 @@ class Restorer:
     ) -> None:
         """One call of the network, in place, (H, W, 3 or 1); `restore_pixels` says the rest."""
         if scene is None:
-            scene = _scene(colour)
+            scene = measure_of(colour)
         height, width = colour.shape[:2]
         tiling = self._tiling
         if height * width <= self._window_pixels:  # the whole picture is one tile
@@ -241,10 +239,6 @@ def bundled_names() -> list[str]:
     """Names of the models that come with pellucid."""
     stems = (path.stem.removeprefix("allinone-") for path in MODELS.glob("allinone-*.onnx"))
     return sorted(name for name in stems if not name.endswith("-frames"))
-
-
-def _scene(colour: Array) -> NDArray[np.float32]:
-    return measure_scene(np.broadcast_to(colour, (*colour.shape[:2], 3)))
 
 
 def _check_pixels(pixels: Array, strength: float) -> None:

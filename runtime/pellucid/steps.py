@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .scene import measure_scene
+
 LEFT = (1.0, 0.75, 0.5)  # share of the given picture in what the first, second, third call sees
 MOST_STEPS = len(LEFT)
 # Share of the newest estimate in the state that a later call starts from: by how far DiffUIR's
@@ -20,22 +22,29 @@ MOST_STEPS = len(LEFT)
 NEWEST = (1.0, 1.0, 0.823)
 
 Pixels = NDArray[Any]
-Restore = Callable[[Pixels, int], Pixels]
+Scene = NDArray[np.float32]
+Restore = Callable[[Pixels, Scene, int], Pixels]
 
 
 def go_on(given: Pixels, first: Pixels, steps: int, restore: Restore) -> Pixels:
     """The estimate after calls 2 to `steps`, like `first`, the estimate after one.
 
     given, first: (H, W, C), of one type: uint8, uint16 or float in [0, 1].
-    restore(picture, call): one call's opinion of a half-restored picture that nobody else holds;
-    call counts from 0, so the first of these is 1.
+    restore(picture, scene, call): one call's opinion of a mirrored picture that nobody else holds,
+    mirrored too; scene: of it unmirrored. call counts from 0: the first here is 1.
     """
     estimate = carried = first
     for call in range(1, steps):
         carried = mix(carried, estimate, NEWEST[call])
-        opinion = restore(mix(carried, given, LEFT[call]), call)
-        estimate = mix(carried, opinion, 1.0 / (call + 1))
+        seen = mix(carried, given, LEFT[call])
+        opinion = restore(mirrored(seen), measure_of(seen), call)
+        estimate = mix(carried, mirrored(opinion), 1.0 / (call + 1))
     return estimate
+
+
+def measure_of(picture: Pixels) -> Scene:
+    """Scene code of a picture in colour or grey, (H, W, 3 or 1) -> (SCENE_SIZE,)."""
+    return measure_scene(np.broadcast_to(picture, (*picture.shape[:2], 3)))
 
 
 def mix(one: Pixels, other: Pixels, share: float) -> Pixels:

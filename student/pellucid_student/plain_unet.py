@@ -145,10 +145,10 @@ class PlainUNet(nn.Module):
         so_far = (x_t - given * condition) / own.clamp(min=1e-6)
         so_far = torch.where(later, so_far, condition).clamp(-1.0, 1.0)
         picture = so_far + left * (condition - so_far)
-        measured = measure_scene((picture + 1.0) / 2.0)
-        if scene is not None:
-            measured = torch.where(later[:, 0, :, 0], measured, scene)
-        opinion = self.restore(torch.where(later, picture.flip(3), picture), measured)
+        if scene is None or bool(later.any()):
+            measured = measure_scene((picture + 1.0) / 2.0)
+            scene = measured if scene is None else torch.where(later[:, 0, :, 0], measured, scene)
+        opinion = self.restore(torch.where(later, picture.flip(3), picture), scene)
         opinion = torch.where(later, opinion.flip(3).clamp(-1.0, 1.0), opinion)
         return condition - (so_far + share * (opinion - so_far))
 

@@ -26,7 +26,8 @@ def test_later_calls_see_less_of_what_was_wrong_and_the_mean_of_opinions_counts(
     """Every opinion is known: 0.2, 0.5 and 0.8."""
     given, seen = np.full((2, 3, 3), 1.0), list[float]()
 
-    def restore(shown: Pixels, call: int) -> Pixels:
+    def restore(shown: Pixels, scene: NDArray[np.float32], call: int) -> Pixels:
+        assert np.array_equal(scene, measure_scene(shown))
         seen.append(float(shown[0, 0, 0]))
         return np.full_like(shown, (0.2, 0.5, 0.8)[call])
 

@@ -16,8 +16,7 @@ from ..engine_choice import AnyEngine, open_engine
 from ..motion import LastResult
 from ..openvino_engine import OpenVinoEngine
 from ..restorer import bundled_names, find_model
-from ..scene import measure_scene
-from ..steps import go_on, mirrored
+from ..steps import go_on
 from .budget import Rung
 from .frame import Pixels
 from .guided import Carrier, reduce
@@ -143,13 +142,10 @@ class SteppedPass:
 
     def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
         """The restored frame."""
-
-        def restore(picture: Pixels, call: int) -> Pixels:
-            seen = self._once.run_frame(mirrored(picture), measure_scene(picture))
-            return mirrored(seen)
-
         first = self._once.run_frame(frame, scene, state)
-        return go_on(frame, first, self._steps, restore)
+        return go_on(
+            frame, first, self._steps, lambda seen, scene, call: self._once.run_frame(seen, scene)
+        )
 
     def expect_frames(self, size: tuple[int, int] | None = None) -> None:
         """Frames of this size will come. None: of any."""
