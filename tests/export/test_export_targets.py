@@ -92,6 +92,13 @@ def test_the_student_passes_for_litert_and_for_the_htp(tmp_path: Path) -> None:
     assert any(entry.key == "pellucid.config" for entry in network.metadata_props)
 
 
+def test_htp_files_hold_one_call() -> None:
+    source = Source(small_student(), PROVENANCE, 2, small_pictures())
+    request = Request(("htp",), ("w8a16",), Path("nowhere"), ((48, 64),), steps=2)
+    with pytest.raises(ExportError, match="hold one call: .* leave --steps away"):
+        Exporter(source, request, lambda line: None)
+
+
 def test_htp_files_of_sizes_or_ports_that_cannot_be() -> None:
     source = Source(small_student(), PROVENANCE, 1, small_pictures())
 
