@@ -50,22 +50,22 @@ def save(folder: Path, results: Results) -> None:
 
 def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     """Equal minutes, equal seed; dB on held-out crops a task and on the watched sets."""
-    from pellucid_student.held import HeldCrops, hold_out
     from pellucid_student.objective import call_loss
     from pellucid_student.train import STUDENT_TRAIN
+    from pellucid_student.validation import ValidationCrops, hold_out
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
     from pellucid_teacher.data.synthesis import Synthesis, TaskMix
     from pellucid_teacher.training.checkpoint import averaged_weights
+    from pellucid_teacher.training.dev_set import Watch, restore_whole
     from pellucid_teacher.training.loop import train
-    from pellucid_teacher.training.watch import Watch, restore_whole
 
     single_thread_opencv()
     training, held = hold_out(load_corpus(args.train))
-    crops, mix = HeldCrops.draw(held), TaskMix()
+    crops, mix = ValidationCrops.draw(held), TaskMix()
     if args.task is not None:
         mix = mix.with_shares([f"{task}={task == args.task:d}" for task in TASKS])
-        crops = HeldCrops({args.task: crops.tasks[args.task]})
+        crops = ValidationCrops({args.task: crops.tasks[args.task]})
     torch.manual_seed(1)
     network = CANDIDATES[name]()
     config = replace(STUDENT_TRAIN, muon=BODY)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pellucid_export.calibration import Batch, JudgedPair, Pictures
+from pellucid_export.calibration import Batch, Pictures, ValidationPair
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance
@@ -34,5 +34,7 @@ def picture(seed: int) -> Batch:
 
 
 def small_pictures() -> Pictures:
-    judged = [JudgedPair(t, picture(i), picture(i + 9)) for i, t in enumerate(("rain", "noise"))]
+    judged = [
+        ValidationPair(t, picture(i), picture(i + 9)) for i, t in enumerate(("rain", "noise"))
+    ]
     return Pictures([picture(i) for i in range(20, 26)], judged, "made for tests")

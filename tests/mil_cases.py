@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pellucid_export.proof.mil_program import Program
+from pellucid_export.coreml.mil.program import Program
 
 SHAPE = (1, 4, 6, 8)
 Array = NDArray[Any]

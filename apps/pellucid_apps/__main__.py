@@ -7,7 +7,7 @@ anything else is imported: a broken one ends in its fix and not in a traceback.
 import sys
 from importlib import import_module
 
-from .doctor_finding import Finding
+from .doctor.check import Finding
 
 _FIRST = {
     "numpy": ("numpy", "pip install --force-reinstall numpy"),

@@ -9,29 +9,26 @@ from typing import Annotated
 import typer
 
 from pellucid import PellucidError, Restorer, __version__
-from pellucid.chain import find_frames
+from pellucid.recurrent import find_frames
 from pellucid.video import VideoOptions, is_video
 
 from . import demo as demo_command
-from . import (
-    doctor,
-    evaluate,
-    evaluate_clip,
-    evaluate_models,
-    evaluate_perceptual,
-    evaluate_report,
-    export,
-    inspect_file,
-    live,
-    profile,
-    prune,
-    qat,
-    ready,
-    restore,
-    restore_video,
-    train,
-)
-from .restore_unread import find_unread
+from .doctor import command as doctor
+from .evaluate import clip as evaluate_clip
+from .evaluate import command as evaluate
+from .evaluate import models as evaluate_models
+from .evaluate import perceptual as evaluate_perceptual
+from .evaluate import report as evaluate_report
+from .export import command as export
+from .export import ready
+from .inspect import command as inspect_file
+from .live import command as live
+from .profile import command as profile
+from .restore import command as restore
+from .restore import videos as restore_video
+from .restore.unread import find_unread
+from .train import command as train
+from .train import prune, qat
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -117,7 +114,7 @@ def eval_(
     clip: Annotated[
         bool, typer.Option("--clip", help="DATA holds a clip's frames: adds flicker, as a video.")
     ] = False,
-    luma: Annotated[bool, typer.Option("--luma", help="Judge every set on luma.")] = False,
+    luma: Annotated[bool, typer.Option("--luma", help="Validator every set on luma.")] = False,
     start_noise: Annotated[
         float | None, typer.Option(min=0.0, help="Trained weights: noise at the start, 0.1 or 1.0.")
     ] = None,

@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 
 from pellucid import PhotoError, Restorer, read_photo
+from pellucid.image.photo import write_atomically
 from pellucid.metrics import psnr
-from pellucid.photo import write_atomically
 
-from .compare import Panel, displayable, encode_sheet
+from .restore.compare import Panel, displayable, encode_sheet
 
 SAMPLES = Path(__file__).parent / "samples"
 PER_ROW = 2  # samples side by side, each as a before/after couple

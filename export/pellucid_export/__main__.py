@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pellucid_student.weights import load_student
 
-from .gates import ParityError
-from .onnx_file import Exported, export_frames, export_onnx
+from .onnx.file import Exported, export_frames, export_onnx
+from .thresholds import ParityError
 
 QUALITY_GATE_FAILED = 3
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import PhotoError
+from pellucid.image.photo import SUFFIXES, full_scale, read_photo
 from pellucid.pairs import Image
-from pellucid.photo import SUFFIXES, full_scale, read_photo
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 
-from .gates import ExportError
+from .thresholds import ExportError
 
 SIDE = 256
 SMALLEST = 32
@@ -31,7 +31,7 @@ Batch = NDArray[np.float32]  # (1, 3, H, W) in [0, 1]
 
 
 @dataclass(frozen=True)
-class JudgedPair:
+class ValidationPair:
     """A degraded picture and its clean partner, (1, 3, H, W) in [0, 1]."""
 
     task: str
@@ -45,7 +45,7 @@ class Pictures:
     source: where the calibration pictures come from, for the report."""
 
     calibration: list[Batch]
-    judged: list[JudgedPair]
+    judged: list[ValidationPair]
     source: str
 
 
@@ -102,11 +102,11 @@ def from_folder(folder: Path, count: int) -> list[Batch]:
     return crops
 
 
-def sample_pairs(degraded: Path, clean: Path) -> list[JudgedPair]:
+def sample_pairs(degraded: Path, clean: Path) -> list[ValidationPair]:
     """The pairs of two folders that share stems; the stem names the task."""
     partners = {path.stem: path for path in _pictures(clean)}
     return [
-        JudgedPair(
+        ValidationPair(
             path.stem,
             fit(_batch(_unit(path)), (SIDE, SIDE)),
             fit(_batch(_unit(partners[path.stem])), (SIDE, SIDE)),
@@ -116,12 +116,12 @@ def sample_pairs(degraded: Path, clean: Path) -> list[JudgedPair]:
     ]
 
 
-def mild_pair(clean: Path) -> JudgedPair:
+def mild_pair(clean: Path) -> ValidationPair:
     """The first photo of a folder with a little noise, as good cameras give: nothing to gain, so
     that whatever an integer file adds to it shows."""
     photo = fit(_batch(_unit(_pictures(clean)[0])), (SIDE, SIDE))
     noise = np.random.default_rng(0).standard_normal(photo.shape) * (MILD_SIGMA / 255.0)
-    return JudgedPair("mild", np.clip(photo + noise, 0.0, 1.0).astype(np.float32), photo)
+    return ValidationPair("mild", np.clip(photo + noise, 0.0, 1.0).astype(np.float32), photo)
 
 
 def fit(picture: Batch, size: tuple[int, int]) -> Batch:

@@ -8,19 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .coreml_package import CoreMLMaker
-from .darktable import DarktableMaker, write_versions
-from .gates import ExportError, ParityError, QualityError, parity_floor_db
-from .htp_maker import HTPMaker
-from .judge import Finding, Judge
-from .onnx_file import Run, Size
-from .onnx_maker import OnnxMaker
-from .openvino_ir import OpenVinoMaker
+from .coreml.package import CoreMLMaker
+from .darktable.maker import DarktableMaker, write_versions
+from .htp.maker import HTPMaker
+from .onnx.file import Run, Size
+from .onnx.maker import OnnxMaker
+from .openvino.maker import OpenVinoMaker
 from .quiet import quiet_libraries
 from .report import Row, verdict
 from .request import INTEGER, Request, check_combinations
 from .source import Maker, Source
 from .targets import check_ready, targets_of
+from .thresholds import ExportError, ParityError, QualityError, parity_floor_db
+from .validator import Finding, Validator
 
 Tell = Callable[[str], None]
 SPARE_BYTES = 50_000_000  # beyond the files themselves, for what converters write in between
@@ -51,7 +51,7 @@ class Exporter:
     def __post_init__(self) -> None:
         check_combinations(self.request)
         self.makers = _makers(self.source, self.request)
-        self._judge = Judge(
+        self._judge = Validator(
             self.source.restoration, self.source.pictures.judged, self.source.image_io
         )
         self._base: dict[tuple[str, Size | None], Run] = {}  # fp32, to time the others against

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from .calibration import Batch
-from .onnx_file import to_levels
-from .onnx_rewrites import rewrite_for_devices
+from .onnx.file import to_levels
+from .onnx.rewrites import rewrite_for_devices
 from .quiet import quiet_libraries
 from .sensitivity import layer_of
 

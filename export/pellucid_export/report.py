@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 
-from .gates import IDENTICAL_DB
 from .request import INTEGER
 from .targets import Readiness
+from .thresholds import IDENTICAL_DB
 
 SCHEMA = 1
 WORSE_DB = 0.02  # a drop below it is not worth a word

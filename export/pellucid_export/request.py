@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .gates import ExportError
 from .targets import LOADS
+from .thresholds import ExportError
 
 Size = tuple[int, int]  # (height, width)
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.steps import LEFT, NEWEST
+from pellucid.steps import INPUT_WEIGHT, STATE_STEP
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.scene import SCENE_SIZE, measure_scene
@@ -52,10 +52,10 @@ class Restoration(nn.Module):
         for call in range(1, self.steps):
             later = self.student.get_submodule("later")
             assert isinstance(later, PlainUNet)
-            carried = carried + NEWEST[call] * (clean - carried)
-            seen = carried + LEFT[call] * (picture - carried)
-            opinion = _unit(self._opinion(later, seen, measure_scene(seen)))
-            clean = carried + (opinion - carried) / (call + 1)
+            carried = carried + STATE_STEP[call] * (clean - carried)
+            seen = carried + INPUT_WEIGHT[call] * (picture - carried)
+            prediction = _unit(self._opinion(later, seen, measure_scene(seen)))
+            clean = carried + (prediction - carried) / (call + 1)
         return clean
 
     def _opinion(self, network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ class FrameRestoration(Restoration):
     """One frame of a stream by one call, from the last frame's result (pellucid_student.temporal).
 
     state: (1, 3, H, W) in [0, 1], the last output carried along the motion (pellucid.motion). The
-    output is the mean of it and of this frame's opinion where it fits, the opinion elsewhere. The
-    first frame of a shot has none: it is restored as a photo, in one step.
+    output is the mean of it and of this frame's prediction where it fits, the prediction
+    elsewhere. The first frame of a shot has none: it is restored as a photo, in one step.
     """
 
     pictures = ("input", "state")
@@ -81,9 +81,9 @@ class FrameRestoration(Restoration):
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
         scene = torch.where(scene < 0.0, measure_scene(picture), scene)
-        opinion = self._opinion(self.student, picture, scene)
+        prediction = self._opinion(self.student, picture, scene)
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
-        restored = _unit(accumulate(carried, opinion))
+        restored = _unit(accumulate(carried, prediction))
         return restored[:, :, :height, :width]
 
 

@@ -10,8 +10,8 @@ from pellucid_student.weights import Provenance
 
 from .calibration import Batch, Pictures, fit
 from .card import card
-from .onnx_file import Run, Size
-from .overflow import check_fp16_range
+from .onnx.file import Run, Size
+from .onnx.overflow import check_fp16_range
 from .restoration import Restoration
 from .sensitivity import Sensitivity, measure_sensitivity, spread
 

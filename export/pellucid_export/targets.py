@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .gates import QualityError
-from .proof.graph import read_graph
-from .proof.readiness import Report, Verdict, judge
-from .proof.readiness_rules import TARGETS
+from .readiness.check import Report, Verdict, judge
+from .readiness.graph import read_graph
+from .readiness.rules import TARGETS
+from .thresholds import QualityError
 
 # The formats a device's own software loads, its first choice first. A device is held to the first
 # of them that is exported: an .onnx file beside a Core ML package need not suit Apple.

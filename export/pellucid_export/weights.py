@@ -7,7 +7,7 @@ import pellucid_student
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance, load_student
 
-from .gates import ExportError
+from .thresholds import ExportError
 
 # In a wheel the weights lie inside the package, in the source tree beside it.
 FOLDERS = (

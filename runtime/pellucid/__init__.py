@@ -6,7 +6,7 @@ restore("rain.jpg").save("dry.jpg")
 """
 
 from .errors import ModelError, PellucidError, PhotoError
-from .photo import Photo, read_photo
+from .image.photo import Photo, read_photo
 from .restorer import Restorer
 
 __all__ = ["ModelError", "PellucidError", "Photo", "PhotoError", "Restorer", "read_photo"]

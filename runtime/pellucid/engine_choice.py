@@ -41,7 +41,7 @@ def open_engine(path: Path, threads: int | None = None, engine: str = "auto") ->
     if engine == "onnxruntime" and is_ir:
         raise ModelError(f"{path}: ONNX Runtime reads .onnx files only; use the engine openvino")
     if engine == "openvino" or (engine == "auto" and is_ir):
-        from .openvino_engine import OpenVinoEngine
+        from .engine_openvino import OpenVinoEngine
 
         return OpenVinoEngine(path, threads)
     return Engine(path, threads)

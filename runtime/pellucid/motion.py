@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .photo import full_scale
+from .image.photo import full_scale
 
 FLOW_SIDE = 320  # px, long side of the pictures that are compared
 _LEAST_SIDE = 24  # px; below it there is nothing to search in: no motion is assumed
@@ -61,7 +61,7 @@ class MotionEstimator:
         return np.asarray(cv2.resize(flow * factors, (width, height)), np.float32)
 
 
-class LastResult:
+class PreviousOutput:
     """What a chain goes on from: the last frame's result, as it would look now."""
 
     def __init__(self) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import PhotoError
-from .formats import read_header
+from .image.formats import read_header
+from .image.photo import SUFFIXES, full_scale, read_photo
 from .metrics import SMALLEST
-from .photo import SUFFIXES, full_scale, read_photo
 
 LARGEST_BORDER = 32  # px by which a target may exceed its input, both sides together
 

@@ -8,14 +8,14 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .blend import Blend, to_type
 from .card import ModelCard
 from .engine_choice import open_engine
 from .errors import ModelError, PhotoError
-from .exif import without_thumbnail
-from .feather import Feather, to_type
-from .header import EXIF
-from .photo import Photo, full_scale, read_photo
-from .steps import MOST_STEPS, go_on, measure_of, mix
+from .image.exif import without_thumbnail
+from .image.header import EXIF
+from .image.photo import Photo, full_scale, read_photo
+from .steps import MOST_STEPS, measure_of, mix, refine
 from .tiles import Tiling, plan
 
 MODELS = Path(__file__).parent / "models"
@@ -146,7 +146,7 @@ class Restorer:
             return picture
 
         self._call(colour, scene, state, 1.0, tell(0))
-        estimate = go_on(given, colour, self.steps, restore)
+        estimate = refine(given, colour, self.steps, restore)
         colour[...] = estimate if strength == 1.0 else mix(given, estimate, strength)
 
     def _call(
@@ -171,7 +171,7 @@ class Restorer:
         strip = np.empty((tallest, *colour.shape[1:]), colour.dtype)
         # Half of the overlap: what lies nearer to a window's edge than that is not trusted.
         soft = not self.exact_tiles and len(rows) * len(cols) > 1
-        feather = Feather(colour, rows, cols, tiling.margin // 2) if soft else None
+        feather = Blend(colour, rows, cols, tiling.margin // 2) if soft else None
         done, total = 0, len(rows) * len(cols)
         for index, row in enumerate(rows):
             bottom = row.reach_stop - row.reach_start

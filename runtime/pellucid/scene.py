@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .photo import full_scale
+from .image.photo import full_scale
 
 # Finer where sRGB codes are dark: that is where exposure is decided.
 KNOTS = (0.0, 0.02, 0.05, 0.1, 0.18, 0.3, 0.45, 0.6, 0.8, 1.0)

@@ -3,7 +3,7 @@
 A call of a restorer judges a whole picture before it changes it: how dark, how hazy, how noisy. Its
 estimate tells whether it judged right. So the next call gets a picture with less wrong with it, a
 mix of the given one and the estimate so far (DiffUIR's state without noise), measures it anew, and
-sees it mirrored, since opinions from both sides err apart. The mean of all opinions counts.
+sees it mirrored, since predictions from both sides err apart. The mean of all predictions counts.
 """
 
 from collections.abc import Callable
@@ -15,30 +15,34 @@ from numpy.typing import NDArray
 
 from .scene import measure_scene
 
-LEFT = (1.0, 0.75, 0.5)  # share of the given picture in what the first, second, third call sees
-MOST_STEPS = len(LEFT)
+INPUT_WEIGHT = (
+    1.0,
+    0.75,
+    0.5,
+)  # share of the given picture in what the first, second, third call sees
+MOST_STEPS = len(INPUT_WEIGHT)
 # Share of the newest estimate in the state that a later call starts from: by how far DiffUIR's
 # schedule moves the state in each step, alpha_t - alpha_s.
-NEWEST = (1.0, 1.0, 0.823)
+STATE_STEP = (1.0, 1.0, 0.823)
 
 Pixels = NDArray[Any]
 Scene = NDArray[np.float32]
 Restore = Callable[[Pixels, Scene, int], Pixels]
 
 
-def go_on(given: Pixels, first: Pixels, steps: int, restore: Restore) -> Pixels:
+def refine(given: Pixels, first: Pixels, steps: int, restore: Restore) -> Pixels:
     """The estimate after calls 2 to `steps`, like `first`, the estimate after one.
 
     given, first: (H, W, C), of one type: uint8, uint16 or float in [0, 1].
-    restore(picture, scene, call): one call's opinion of a mirrored picture that nobody else holds,
-    mirrored too; scene: of it unmirrored. call counts from 0: the first here is 1.
+    restore(picture, scene, call): one call's prediction of a mirrored picture that nobody else
+    holds, mirrored too; scene: of it unmirrored. call counts from 0: the first here is 1.
     """
     estimate = carried = first
     for call in range(1, steps):
-        carried = mix(carried, estimate, NEWEST[call])
-        seen = mix(carried, given, LEFT[call])
-        opinion = restore(mirrored(seen), measure_of(seen), call)
-        estimate = mix(carried, mirrored(opinion), 1.0 / (call + 1))
+        carried = mix(carried, estimate, STATE_STEP[call])
+        seen = mix(carried, given, INPUT_WEIGHT[call])
+        prediction = restore(mirrored(seen), measure_of(seen), call)
+        estimate = mix(carried, mirrored(prediction), 1.0 / (call + 1))
     return estimate
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from pellucid_teacher.networks.diffuir_unet import DiffUIRUNet
 
+from .losses import feature_l1
 from .plain_unet import PlainUNet
-from .terms import feature_l1
 
 PROBE = 64  # px; a multiple of what every network here needs
 

@@ -23,14 +23,14 @@ from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
-from . import terms
+from . import losses
 from .adapters import Learner, recorded
+from .dead_channels import kept_alive, look
 from .diagnosis import prepare_diagnosis
-from .mentor import Mentor
+from .frozen_teacher import FrozenTeacher
 from .objective import ENOUGH, LATER, at_some_call, one_call
 from .perceptual import load_st_lpips, st_lpips
 from .plain_unet import PlainUNet
-from .revive import kept_alive, look
 from .weights import Provenance, continued, save_student
 
 STUDENT = "student."  # of the parameter names of a Learner
@@ -90,17 +90,17 @@ def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
 class DistillLoss:
     """The loss of one step. `progress` (0..1 of the run) is set by whoever watches the run."""
 
-    def __init__(self, recipe: DistillRecipe, mentor: Mentor | None = None) -> None:
-        if recipe.asks_teacher and mentor is None:
+    def __init__(self, recipe: DistillRecipe, frozen: FrozenTeacher | None = None) -> None:
+        if recipe.asks_teacher and frozen is None:
             raise ValueError("this recipe asks a teacher, none was given; add --teacher PATH")
-        self.recipe, self.mentor, self.progress = recipe, mentor, 0.0
+        self.recipe, self.frozen, self.progress = recipe, frozen, 0.0
         self.eye = load_st_lpips() if recipe.perceptual else {}
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """model: a Learner, also inside DistributedDataParallel. Returns ()."""
         learner: Any = getattr(model, "module", model)
         recipe = self.recipe
-        asked = self.mentor is not None and recipe.asks_teacher
+        asked = self.frozen is not None and recipe.asks_teacher
         if asked and recipe.teacher_share < 1.0:
             asked = float(torch.rand(1, generator=generator)) < recipe.teacher_share
         scales = learner.scales if asked and recipe.features else ()
@@ -110,18 +110,18 @@ class DistillLoss:
             if scales:
                 ours = stack.enter_context(recorded(learner.student, scales))
             residual = one_call(model, seen.degraded).float()
-        if asked and self.mentor is not None:
+        if asked and self.frozen is not None:
             with ExitStack() as stack:
                 if scales:
-                    theirs = stack.enter_context(recorded(self.mentor.network, scales))
-                taught = seen.degraded - self.mentor.restore(batch.degraded)
+                    theirs = stack.enter_context(recorded(self.frozen.network, scales))
+                taught = seen.degraded - self.frozen.restore(batch.degraded)
         error = self._error(residual, seen.degraded - seen.clean, taught)  # (B,)
         value = torch.log(error + ENOUGH).mean()
         if recipe.perceptual:
             restored = seen.degraded - residual
             value = value + recipe.perceptual * st_lpips(self.eye, restored, batch.clean).mean()
         if scales:
-            weight = terms.annealed(recipe.features, 0.0, self.progress)
+            weight = losses.annealed(recipe.features, 0.0, self.progress)
             features: Tensor = learner.feature_loss(ours, theirs)
             return value + weight * features
         # Every parameter needs a gradient, or processes would wait for each other's for ever.
@@ -132,21 +132,21 @@ class DistillLoss:
     def _error(self, residual: Tensor, truth: Tensor, taught: Tensor | None) -> Tensor:
         """The sum inside the logarithm, (B,)."""
         recipe = self.recipe
-        factor = terms.coarseness(self.progress, recipe.coarse)
-        residual, truth = terms.pooled(residual, factor), terms.pooled(truth, factor)
-        error = terms.rms(residual, truth)
-        weight = terms.annealed(recipe.teacher, recipe.teacher_end, self.progress)
+        factor = losses.coarseness(self.progress, recipe.coarse)
+        residual, truth = losses.pooled(residual, factor), losses.pooled(truth, factor)
+        error = losses.rms(residual, truth)
+        weight = losses.annealed(recipe.teacher, recipe.teacher_end, self.progress)
         if taught is not None and weight:
-            taught = terms.pooled(taught, factor)
-            gate = terms.gate(residual, taught, truth) if recipe.gating else None
-            error = error + weight * terms.l1(residual, taught, gate)
+            taught = losses.pooled(taught, factor)
+            gate = losses.gate(residual, taught, truth) if recipe.gating else None
+            error = error + weight * losses.l1(residual, taught, gate)
         if recipe.frequency:
-            error = error + recipe.frequency * terms.frequency_l1(residual, truth)
+            error = error + recipe.frequency * losses.frequency_l1(residual, truth)
         return error
 
 
 @dataclass(frozen=True)
-class Course:
+class RunConfig:
     """What a run needs besides the network. crop: side of a training crop, px. mix: of tasks."""
 
     recipe: DistillRecipe
@@ -157,19 +157,19 @@ class Course:
 
 def train_distilled(
     student: PlainUNet,
-    course: Course,
+    course: RunConfig,
     corpus: Corpus,
     folder: Path,
     minutes: float | None = None,
-    mentor: Mentor | None = None,
+    frozen: FrozenTeacher | None = None,
 ) -> Iterator[Report]:
     """Train or resume `student` in `folder`; every report's `ema` is a denoiser.
 
     Raises ValueError if the recipe asks for a teacher and there is none.
     """
     torch.manual_seed(course.train.seed)
-    loss = DistillLoss(course.recipe, mentor)
-    aim = mentor.network if mentor is not None and course.recipe.features else None
+    loss = DistillLoss(course.recipe, frozen)
+    aim = frozen.network if frozen is not None and course.recipe.features else None
     learner = Learner(student, aim)
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     synthesis = Synthesis(corpus, course.crop, course.mix, course.train.batch_size)
@@ -217,10 +217,10 @@ def kept_student(student: PlainUNet, folder: Path) -> tuple[PlainUNet, int]:
 def keep_distilled(
     student: PlainUNet,
     preset: str,
-    course: Course,
+    course: RunConfig,
     folder: Path,
     datasets: list[str],
-    mentor: Mentor | None,
+    frozen: FrozenTeacher | None,
     start: Path | None = None,
 ) -> Path:
     """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors.
@@ -231,11 +231,11 @@ def keep_distilled(
     config, recipe = course.train, course.recipe
     used = [name for name in INGREDIENTS if getattr(recipe, name)]
     made = (
-        f"{'teacher and ground truth' if mentor else 'ground truth'}; "
+        f"{'teacher and ground truth' if frozen else 'ground truth'}; "
         f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "
         f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {course.mix}"
     )
-    teacher = None if mentor is None else f"{mentor.name}, {mentor.steps} steps"
+    teacher = None if frozen is None else f"{frozen.name}, {frozen.steps} steps"
     told = Provenance(preset, made, step, datasets, teacher=teacher, date=date.today().isoformat())
     path = folder / "student.safetensors"
     save_student(path, kept, continued(told, start))

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.processes import diffuir
 
-from .terms import rms
+from .losses import rms
 
 # Softens the logarithm (root mean square error, scale 2) where a sample is as good as clean.
 ENOUGH = 0.05
 LATER = 0.3  # share of the batches that are states of later calls
-LEAST_LEFT = 0.4  # of what was given, in such a state; a third call sees a half of it
+LEAST_INPUT_WEIGHT = 0.4  # of what was given, in such a state; a third call sees a half of it
 
 SCHEDULE = diffuir.schedule()
 
@@ -42,7 +42,7 @@ def at_some_call(
     draw, how_far = torch.rand(2, generator=generator).tolist()
     if draw >= later:
         return batch
-    left = LEAST_LEFT + (1.0 - LEAST_LEFT) * how_far
+    left = LEAST_INPUT_WEIGHT + (1.0 - LEAST_INPUT_WEIGHT) * how_far
     return Batch(half_restored(model, batch.degraded, left), batch.clean)
 
 

@@ -11,8 +11,8 @@ Notable choices, each for a device
   tone curve on the input.
 - Without noise a state is a mix of the degraded picture and the estimates so far. So a later call
   is this same network on a picture with less wrong with it: half-restored, its scene measured
-  anew, and mirrored, since mirrored opinions err apart (geometric self-ensemble, Timofte et al.,
-  CVPR 2016). The new estimate is the mean of all opinions. A time step has nothing left to say.
+  anew, and mirrored, since mirrored predictions err apart (geometric self-ensemble, Timofte et al.,
+  CVPR 2016). The new estimate is the mean of all predictions. A time step has nothing left to say.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.steps import LEFT
+from pellucid.steps import INPUT_WEIGHT
 from pellucid_teacher.data.synthesis import TASKS
 from pellucid_teacher.processes import diffuir
 
@@ -128,7 +128,7 @@ class PlainUNet(nn.Module):
         # A sampler of more than three steps gets the call of the nearest t.
         nearest = [min(CALLS, key=lambda visited: abs(visited - t)) for t in every_t.tolist()]
         calls = torch.tensor([CALLS[t] for t in nearest])
-        self.register_buffer("left", torch.tensor(LEFT)[calls], persistent=False)
+        self.register_buffer("left", torch.tensor(INPUT_WEIGHT)[calls], persistent=False)
         self.register_buffer("shares", 1.0 / (1.0 + calls), persistent=False)
 
     def forward(
@@ -148,9 +148,9 @@ class PlainUNet(nn.Module):
         if scene is None or bool(later.any()):
             measured = measure_scene((picture + 1.0) / 2.0)
             scene = measured if scene is None else torch.where(later[:, 0, :, 0], measured, scene)
-        opinion = self.restore(torch.where(later, picture.flip(3), picture), scene)
-        opinion = torch.where(later, opinion.flip(3).clamp(-1.0, 1.0), opinion)
-        return condition - (so_far + share * (opinion - so_far))
+        prediction = self.restore(torch.where(later, picture.flip(3), picture), scene)
+        prediction = torch.where(later, prediction.flip(3).clamp(-1.0, 1.0), prediction)
+        return condition - (so_far + share * (prediction - so_far))
 
     def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
         """One call: what the picture should be, (B, 3, H, W) in [-1, 1], unclipped."""

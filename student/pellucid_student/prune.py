@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from pellucid_teacher.macs import count_macs
 
-from .held import HeldCrops
 from .layers import RepConv, fold
 from .plain_unet import PlainUNet, PlainUNetConfig
+from .validation import ValidationCrops
 from .weights import parameter_count
 
 UNIT = 16  # channels; the config's own multiple
@@ -39,7 +39,7 @@ def prune(
     student: PlainUNet,
     macs_ratio: float,
     parameters: int | None = None,
-    crops: HeldCrops | None = None,
+    crops: ValidationCrops | None = None,
 ) -> Pruned:
     """Remove the channels of least worth for what they cost until `macs_ratio` is met.
 
@@ -154,7 +154,9 @@ def _level_scores(plain: PlainUNet, level: int) -> list[float]:
     return ordered.sum(dim=0).reshape(-1, UNIT).sum(dim=1).tolist()
 
 
-def _sensitivity(student: PlainUNet, level: int, crops: HeldCrops, whole: float) -> list[float]:
+def _sensitivity(
+    student: PlainUNet, level: int, crops: ValidationCrops, whole: float
+) -> list[float]:
     """dB lost, mean over tasks, by the first, second, ... UNIT channels to go from one level.
 
     whole: dB of the uncut student.
@@ -167,7 +169,7 @@ def _sensitivity(student: PlainUNet, level: int, crops: HeldCrops, whole: float)
     return [max(LEAST_LOSS, a - b) for a, b in zip(left[:-1], left[1:], strict=True)]
 
 
-def _quality(student: PlainUNet, crops: HeldCrops) -> float:
+def _quality(student: PlainUNet, crops: ValidationCrops) -> float:
     """dB after one step, mean over tasks."""
     figures = crops.psnr(student, 1, next(student.parameters()).device)
     return sum(figures.values()) / len(figures)

@@ -1,10 +1,10 @@
 """The sampler's chain spread over time: a frame starts from the last frame's estimate.
 
-A second call takes the mean of its own opinion and the estimate so far. In a clip the result of the
-frame before is such an estimate, once it is carried along the motion: so one call a frame gives
-more than several calls give a photo, whose opinions all see the same grain and drops. Where what
-was carried does not fit, because something has come into view, the opinion stands alone: cells of
-8x8 px whose means differ tell (`trust`). Photos' weights can do this as they are.
+A second call takes the mean of its own prediction and the estimate so far. In a clip the result
+of the frame before is such an estimate, once it is carried along the motion: so one call a frame
+gives more than several calls give a photo, whose predictions all see the same grain and drops.
+Where what was carried does not fit, because something has come into view, the prediction stands
+alone: cells of 8x8 px whose means differ tell (`trust`). Photos' weights can do this as they are.
 
 In training the chain runs over a short clip, on the motion that the runtime would find, and only
 its last call is trained; with one frame it is the photo's own first call. Exposure suffers in such
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from pellucid_teacher.data.stream import Batch
 
+from .losses import rms
 from .objective import ENOUGH, one_call
-from .terms import rms
 
 CELL = 8  # px: grain and drops are averaged away, things are not
 TRUST_REACH = CELL + CELL // 2  # px: a cell, and half of one between two centres
 SURE, UNSURE = 3.0 / 127.5, 9.0 / 127.5  # difference of means, 8-bit levels on the scale [-1, 1]
 ADDED = 0.4  # rain and snow add light: what is brighter now counts less than what is darker
-BELIEVED = 0.5  # share of a carried result that fits: as of a first opinion beside a second one
+BELIEVED = 0.5  # share of a carried result that fits: as of a first prediction beside a second one
 FIRST_FRAME_SHARE = 0.3  # of the steps: a clip's first frame, which is like a photo
 
 
@@ -40,20 +40,20 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(picture, grid, padding_mode="border", align_corners=True)
 
 
-def trust(carried: Tensor, opinion: Tensor) -> Tensor:
+def trust(carried: Tensor, prediction: Tensor) -> Tensor:
     """How far a carried result is to be believed, 0..1; (B, 3, H, W) each -> (B, 1, H, W).
 
     H and W multiples of CELL; looks TRUST_REACH px far.
     """
-    difference = F.avg_pool2d(carried - opinion, CELL)
+    difference = F.avg_pool2d(carried - prediction, CELL)
     doubt = torch.maximum(difference, -ADDED * difference).amax(dim=1, keepdim=True)
     believed = ((UNSURE - doubt) / (UNSURE - SURE)).clamp(0.0, 1.0)
     return F.interpolate(believed, scale_factor=CELL, mode="bilinear", align_corners=False)
 
 
-def accumulate(carried: Tensor, opinion: Tensor) -> Tensor:
-    """The mean of both where the carried result is believed, the opinion elsewhere."""
-    return opinion + BELIEVED * trust(carried, opinion) * (carried - opinion)
+def accumulate(carried: Tensor, prediction: Tensor) -> Tensor:
+    """The mean of both where the carried result is believed, the prediction elsewhere."""
+    return prediction + BELIEVED * trust(carried, prediction) * (carried - prediction)
 
 
 def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Tensor:

@@ -13,10 +13,10 @@ from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
+from .dead_channels import kept_alive, look, revive, revive_levels
 from .diagnosis import prepare_diagnosis
 from .objective import LATER, call_loss
 from .plain_unet import PRESETS, PlainUNet
-from .revive import kept_alive, look, revive, revive_levels
 from .temporal import temporal_loss
 from .weights import Provenance, begin_from, continued, save_student
 

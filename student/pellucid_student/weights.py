@@ -14,8 +14,8 @@ from torch import nn
 
 from pellucid_teacher.weights import write_tensors
 
-from .grow import grow_from
 from .layers import fold
+from .net2net import grow_from
 from .plain_unet import PlainUNet, PlainUNetConfig
 
 KEY = "pellucid.student"

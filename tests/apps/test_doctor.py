@@ -11,9 +11,13 @@ from typer.testing import CliRunner
 
 from pellucid.frames import FrameError
 from pellucid.video.source import VideoError
-from pellucid_apps import __main__, doctor, doctor_cpu, doctor_media, doctor_packages
+from pellucid_apps import __main__
 from pellucid_apps.cli import app
-from pellucid_apps.doctor_finding import Finding, ask
+from pellucid_apps.doctor import command as doctor
+from pellucid_apps.doctor import cpu as doctor_cpu
+from pellucid_apps.doctor import media as doctor_media
+from pellucid_apps.doctor import packages as doctor_packages
+from pellucid_apps.doctor.check import Finding, ask
 
 
 def told(findings: list[Finding]) -> str:
@@ -135,7 +139,7 @@ def test_cameras_are_listed_by_index_and_name(
     assert "video0" not in text
     (tmp_path / "video2").touch()
     monkeypatch.setattr(
-        "pellucid_apps.doctor_media.os.access", lambda path, how: path.name != "video2"
+        "pellucid_apps.doctor.media.os.access", lambda path, how: path.name != "video2"
     )
     text = told(list(doctor_media.cameras(tmp_path)))
     assert f"{tmp_path / 'video2'} may not be opened" in text and "usermod -aG video" in text
@@ -171,7 +175,7 @@ def test_windows_need_a_build_and_a_display(monkeypatch: pytest.MonkeyPatch) -> 
 def test_photo_codecs_here_and_in_an_opencv_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     [found] = list(doctor_media.photo_codecs())
     assert found.state == "ok" and {"jpg", "png", "webp"} <= set(found.what[8:].split(", "))
-    monkeypatch.setattr("pellucid_apps.doctor_media.SUFFIXES", (".png", ".xyz"))
+    monkeypatch.setattr("pellucid_apps.doctor.media.SUFFIXES", (".png", ".xyz"))
     text = told(list(doctor_media.photo_codecs()))
     assert "note  photos: .xyz does not work" in text and text.endswith("ok    photos: png")
 
@@ -231,7 +235,7 @@ def test_instruction_sets_without_cpuinfo_come_from_numpy(monkeypatch: pytest.Mo
 
 def test_a_translated_python_is_a_trap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr("pellucid_apps.doctor_cpu.platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("pellucid_apps.doctor.cpu.platform.machine", lambda: "x86_64")
     monkeypatch.setattr(doctor_cpu, "_is_translated", lambda: True)
     assert "arm64 Python" in told(list(doctor_cpu.cpu()))
 
@@ -263,7 +267,7 @@ def test_a_terminal_that_prints_no_arrows(monkeypatch: pytest.MonkeyPatch) -> No
     class Terminal:
         encoding = "cp1252"
 
-    monkeypatch.setattr("pellucid_apps.doctor.sys.stdout", Terminal())
+    monkeypatch.setattr("pellucid_apps.doctor.command.sys.stdout", Terminal())
     text = told(list(doctor._surroundings()))
     assert "cp1252" in text and "PYTHONUTF8=1" in text
 

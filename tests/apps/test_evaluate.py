@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from pellucid import PellucidError, Photo, Restorer, read_photo
 from pellucid_apps import demo
 from pellucid_apps.cli import app
-from pellucid_apps.compare import before_after, displayable
-from pellucid_apps.evaluate import Protocol, equalise_channels, measure
-from pellucid_apps.evaluate_models import Subject, open_model, parse_steps
-from pellucid_apps.evaluate_perceptual import open_st_lpips
-from pellucid_apps.evaluate_report import check_writable, write_reports
+from pellucid_apps.evaluate.command import Protocol, equalise_channels, measure
+from pellucid_apps.evaluate.models import Subject, open_model, parse_steps
+from pellucid_apps.evaluate.perceptual import open_st_lpips
+from pellucid_apps.evaluate.report import check_writable, write_reports
+from pellucid_apps.restore.compare import before_after, displayable
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.weights import Provenance, save_student
 

@@ -9,8 +9,8 @@ import pytest
 from pellucid import ModelError
 from pellucid.restorer import find_model
 from pellucid.scene import SCENE_SIZE
-from pellucid_apps import doctor
-from pellucid_apps.inspect_file import describe, render
+from pellucid_apps.doctor import command as doctor
+from pellucid_apps.inspect.command import describe, render
 
 
 def test_inspect_tells_a_bundled_file_from_end_to_end() -> None:

@@ -15,8 +15,9 @@ from pellucid.frames import FrameError, Rung, SystemClock
 from pellucid.frames.frame import Pixels
 from pellucid.frames.network import NetworkRestorer, Scene, open_pass, rank_models
 from pellucid.scene import measure_scene
-from pellucid_apps import cli, live_ports
-from pellucid_apps.live_ports import check_unlike, open_sink, open_source, parse_size
+from pellucid_apps import cli
+from pellucid_apps.live import ports as live_ports
+from pellucid_apps.live.ports import check_unlike, open_sink, open_source, parse_size
 
 ROOT = Path(__file__).parents[2]
 

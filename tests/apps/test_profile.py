@@ -16,9 +16,12 @@ from typer.testing import CliRunner
 from pellucid import PellucidError, Photo, Restorer, read_photo
 from pellucid.profiling import Conditions, Layered, LayerTime, Profile, Row, State, Target
 from pellucid.profiling import measure as measure_module
-from pellucid_apps import profile, profile_gate, profile_page, profile_report
 from pellucid_apps.cli import app
-from pellucid_apps.profile_extras import estimates_of
+from pellucid_apps.profile import command as profile
+from pellucid_apps.profile import gate as profile_gate
+from pellucid_apps.profile import page as profile_page
+from pellucid_apps.profile import report as profile_report
+from pellucid_apps.profile.extras import estimates_of
 
 run = CliRunner().invoke
 CPU = Target("onnxruntime", "CPUExecutionProvider", "cpu")

@@ -8,8 +8,8 @@ from onnx_graphs import kernel, node, save_graph
 from typer.testing import CliRunner
 
 from pellucid_apps.cli import app
-from pellucid_apps.ready import ReadyError, judge, parse_shape
-from pellucid_export.proof import htp
+from pellucid_apps.export.ready import ReadyError, judge, parse_shape
+from pellucid_export.htp import emulator as htp
 
 run = CliRunner().invoke
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from pellucid import Photo, Restorer, read_photo
 from pellucid_apps.cli import app
-from pellucid_apps.compare import as_large_as_shown
-from pellucid_apps.restore import Job, Options, plan_jobs, run_jobs
+from pellucid_apps.restore.command import Job, Options, plan_jobs, run_jobs
+from pellucid_apps.restore.compare import as_large_as_shown
 
 
 def picture(seed: int = 0, height: int = 20, width: int = 30) -> Photo:

@@ -17,8 +17,8 @@ import typer  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from pellucid import Restorer  # noqa: E402
-from pellucid_apps import restore_video  # noqa: E402
 from pellucid_apps.cli import app, main  # noqa: E402
+from pellucid_apps.restore import videos as restore_video  # noqa: E402
 
 
 def invoke(*words: object) -> Any:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pellucid import Photo
 from pellucid_apps.cli import app
-from pellucid_apps.evaluate_models import open_model
+from pellucid_apps.evaluate.models import open_model
 from pellucid_student.weights import load_student
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.weights import load_teacher

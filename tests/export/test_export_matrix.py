@@ -11,10 +11,10 @@ from export_fakes import PROVENANCE, SMALL, small_pictures, small_student
 
 from pellucid import Restorer
 from pellucid.card import KEY
-from pellucid_apps.inspect_file import describe, render
-from pellucid_export.onnx_file import Size, open_session
+from pellucid_apps.inspect.command import describe, render
+from pellucid_export.onnx.file import Size, open_session
 from pellucid_export.pipeline import Exporter, digest
-from pellucid_export.proof.graph import read_graph
+from pellucid_export.readiness.graph import read_graph
 from pellucid_export.report import Row
 from pellucid_export.request import PRECISIONS, Request
 from pellucid_export.source import Source

@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 from pellucid_apps.cli import app
 from pellucid_export import calibration, pipeline
 from pellucid_export import request as asked
-from pellucid_export.gates import ExportError, QualityError, parity_floor_db
-from pellucid_export.overflow import check_fp16_range
+from pellucid_export.onnx.overflow import check_fp16_range
 from pellucid_export.pipeline import Exporter
 from pellucid_export.request import Request
 from pellucid_export.restoration import Restoration
 from pellucid_export.source import Source
+from pellucid_export.thresholds import ExportError, QualityError, parity_floor_db
 from pellucid_export.weights import find_weights, open_student
 from pellucid_student.weights import save_student
 
@@ -155,7 +155,7 @@ def test_floors() -> None:
 
 
 def test_core_ml_sizes_must_be_multiples(tmp_path: Path) -> None:
-    from pellucid_export.coreml_package import enumerated
+    from pellucid_export.coreml.package import enumerated
 
     with pytest.raises(
         ExportError, match="multiples of 16: instead of 1080x1920 ask for --shape 1088x1920"

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from pellucid_apps.cli import app
 from pellucid_export import request as asked
-from pellucid_export.gates import ExportError, QualityError
 from pellucid_export.pipeline import Exporter
 from pellucid_export.report import Row, verdict
 from pellucid_export.request import Request
 from pellucid_export.source import Source
 from pellucid_export.targets import LOADS, check_ready, targets_of
+from pellucid_export.thresholds import ExportError, QualityError
 from pellucid_student.weights import save_student
 
 FIXED = (48, 64)
@@ -116,8 +116,8 @@ def test_htp_files_of_sizes_or_ports_that_cannot_be() -> None:
 
 def test_three_steps_are_cut_into_halves_that_are_the_whole() -> None:
     """Every call has vectors of its own, and many of one shape: they go in by name."""
-    from pellucid_export.htp_cut import cut_at_vectors
-    from pellucid_export.onnx_file import open_session, to_onnx
+    from pellucid_export.htp.cut import cut_at_vectors
+    from pellucid_export.onnx.file import open_session, to_onnx
     from pellucid_export.restoration import Restoration
 
     whole = to_onnx(Restoration(small_student(), 3).eval(), {"id": "x", "license": "x",

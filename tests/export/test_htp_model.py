@@ -12,13 +12,13 @@ from onnx import numpy_helper
 
 import pellucid
 from pellucid.scene import SCENE_SIZE
-from pellucid_export.htp_cut import HTPModelError, cut_at_vectors
-from pellucid_export.htp_model import LEAST_RANGE, MARGIN, HTPFiles, htp_model
-from pellucid_export.onnx_rewrites import drop_unused
-from pellucid_export.proof import htp
-from pellucid_export.proof.graph import read_graph
-from pellucid_export.proof.readiness import readiness, target_names
-from pellucid_export.scene_branch import measure_always
+from pellucid_export.htp import emulator as htp
+from pellucid_export.htp.cut import HTPModelError, cut_at_vectors
+from pellucid_export.htp.model import LEAST_RANGE, MARGIN, HTPFiles, htp_model
+from pellucid_export.onnx.rewrites import drop_unused
+from pellucid_export.onnx.scene_branch import measure_always
+from pellucid_export.readiness.check import readiness, target_names
+from pellucid_export.readiness.graph import read_graph
 
 BUNDLED = Path(pellucid.__file__).parent / "models" / "allinone-tiny.onnx"
 HEIGHT, WIDTH = 32, 48

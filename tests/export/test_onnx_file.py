@@ -13,11 +13,11 @@ from torch import nn
 from pellucid import Restorer
 from pellucid.errors import ModelError
 from pellucid.scene import SCENE_SIZE, measure_scene
-from pellucid_export import onnx_file
 from pellucid_export.card import KEY, card, macs_per_pixel
-from pellucid_export.gates import ParityError, agreement_db
-from pellucid_export.onnx_file import export_frames, export_onnx, to_onnx
+from pellucid_export.onnx import file as onnx_file
+from pellucid_export.onnx.file import export_frames, export_onnx, to_onnx
 from pellucid_export.restoration import Restoration, unmeasured_scene
+from pellucid_export.thresholds import ParityError, agreement_db
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.temporal import frame_call

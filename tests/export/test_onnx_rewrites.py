@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import pellucid
-from pellucid_export.onnx_rewrites import rewrite_for_devices
+from pellucid_export.onnx.rewrites import rewrite_for_devices
 
 Array = NDArray[Any]
 BUNDLED = sorted((Path(pellucid.__file__).parent / "models").glob("*.onnx"))

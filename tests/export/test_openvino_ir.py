@@ -9,10 +9,10 @@ from export_fakes import PROVENANCE, small_pictures, small_student
 
 from pellucid import Restorer
 from pellucid.tiles import plan
-from pellucid_export.onnx_maker import OnnxMaker
-from pellucid_export.openvino_ir import OpenVinoMaker
-from pellucid_export.proof.graph import GraphError, read_graph
-from pellucid_export.proof.readiness import readiness
+from pellucid_export.onnx.maker import OnnxMaker
+from pellucid_export.openvino.maker import OpenVinoMaker
+from pellucid_export.readiness.check import readiness
+from pellucid_export.readiness.graph import GraphError, read_graph
 from pellucid_export.source import Source
 
 openvino = pytest.importorskip("openvino", reason="OpenVINO files need pellucid[export]")

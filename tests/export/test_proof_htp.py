@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from pellucid_export.proof import htp
-from pellucid_export.proof.htp import HTPError, HTPReport
+from pellucid_export.htp import emulator as htp
+from pellucid_export.htp.emulator import HTPError, HTPReport
 
 needs_emulator = pytest.mark.skipif(htp.missing() is not None, reason=str(htp.missing()))
 

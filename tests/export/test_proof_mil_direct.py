@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from pellucid_export.proof import mil_ops_image, mil_ops_layers, mil_ops_shape
+from pellucid_export.coreml.mil import ops_image as mil_ops_image
+from pellucid_export.coreml.mil import ops_layers as mil_ops_layers
+from pellucid_export.coreml.mil import ops_shape as mil_ops_shape
 
 
 def test_offset_corners_reads_within_the_picture() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mil_cases import Array, Case, check, convert
 
-from pellucid_export.proof import mil_ops_elementwise
+from pellucid_export.coreml.mil import ops_elementwise as mil_ops_elementwise
 
 
 def sigmoid(x: Array) -> Array:

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from mil_cases import SHAPE, Array, Case, check, convert
 
-from pellucid_export.proof import mil_ops_image, mil_ops_layers, mil_ops_shape
+from pellucid_export.coreml.mil import ops_image as mil_ops_image
+from pellucid_export.coreml.mil import ops_layers as mil_ops_layers
+from pellucid_export.coreml.mil import ops_shape as mil_ops_shape
 
 RNG = np.random.default_rng(5)
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid_export.proof.mil_headroom import headroom
-from pellucid_export.proof.mil_program import Program, TensorEvent, run
-from pellucid_export.proof.mil_values import MLProgramError, proto_modules
+from pellucid_export.coreml.mil.headroom import headroom
+from pellucid_export.coreml.mil.program import Program, TensorEvent, run
+from pellucid_export.coreml.mil.values import MLProgramError, proto_modules
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.scene import measure_scene

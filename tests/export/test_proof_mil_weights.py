@@ -8,8 +8,8 @@ import pytest
 import torch
 from mil_cases import Array, Case, check, convert
 
-from pellucid_export.proof import mil_ops_weights
-from pellucid_export.proof.mil_values import MLProgramError, unpack_bits
+from pellucid_export.coreml.mil import ops_weights as mil_ops_weights
+from pellucid_export.coreml.mil.values import MLProgramError, unpack_bits
 
 RNG = np.random.default_rng(9)
 Q = RNG.integers(-128, 128, (4, 1, 1), dtype=np.int8)

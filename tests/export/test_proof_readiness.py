@@ -13,10 +13,10 @@ from fakes import card
 from onnx_graphs import kernel, node, save_graph
 
 import pellucid
-from pellucid_export.onnx_rewrites import rewrite_for_devices
-from pellucid_export.proof.graph import GraphError
-from pellucid_export.proof.readiness import Verdict, readiness, target_names
-from pellucid_export.proof.readiness_rules import TARGETS
+from pellucid_export.onnx.rewrites import rewrite_for_devices
+from pellucid_export.readiness.check import Verdict, readiness, target_names
+from pellucid_export.readiness.graph import GraphError
+from pellucid_export.readiness.rules import TARGETS
 
 ALL = ("ane", "intel-npu", "htp", "litert")
 BUNDLED = sorted((Path(pellucid.__file__).parent / "models").glob("*.onnx"))

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pellucid_export.onnx_rewrites import drop_unused
-from pellucid_export.scene_branch import measure_always, measure_on_demand
+from pellucid_export.onnx.rewrites import drop_unused
+from pellucid_export.onnx.scene_branch import measure_always, measure_on_demand
 
 FLOAT = TensorProto.FLOAT
 

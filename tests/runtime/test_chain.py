@@ -9,7 +9,8 @@ import pytest
 from fakes import card, frames_model
 from numpy.typing import NDArray
 
-from pellucid import ModelError, PhotoError, Restorer, chain
+from pellucid import ModelError, PhotoError, Restorer
+from pellucid import recurrent as chain
 from pellucid.engine_choice import open_engine
 from pellucid.frames import NetworkRestorer, Rung, open_frames
 from pellucid.frames.frame import Pixels

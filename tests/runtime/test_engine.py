@@ -118,8 +118,8 @@ def test_frames_are_rounded_and_interleaved_inside_the_graph(
     model_file: Path, scene: np.ndarray | None
 ) -> None:
     pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
-    from pellucid.openvino_engine import OpenVinoEngine
-    from pellucid.openvino_frames import KEPT_SIZES
+    from pellucid.engine_openvino import OpenVinoEngine
+    from pellucid.engine_openvino_frames import KEPT_SIZES
 
     engine = OpenVinoEngine(model_file, 1)
     graphs = engine._frames
@@ -140,15 +140,15 @@ def test_frames_are_rounded_and_interleaved_inside_the_graph(
 
 def test_a_size_that_is_still_being_compiled_does_not_hold_up_the_stream(model_file: Path) -> None:
     openvino = pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
-    from pellucid.openvino_frames import FrameGraphs
+    from pellucid.engine_openvino_frames import FrameGraphs
 
-    started, go_on = Event(), Event()
+    started, refine = Event(), Event()
 
     def compile_slowly(model: Any) -> str:
         if model.input(0).get_partial_shape().is_dynamic:
             return "any size"
         started.set()
-        assert go_on.wait(30.0)
+        assert refine.wait(30.0)
         return "this size"
 
     model = openvino.Core().read_model(model_file)
@@ -156,7 +156,7 @@ def test_a_size_that_is_still_being_compiled_does_not_hold_up_the_stream(model_f
     assert graphs.request((40, 31)) == "any size" and not graphs._made  # it may be the only frame
     assert graphs.request((40, 31)) == "any size" and started.wait(30.0)
     assert graphs.request((40, 31)) == "any size"
-    go_on.set()
+    refine.set()
     graphs._made[40, 31].result()
     assert graphs.request((40, 31)) == "this size"
 

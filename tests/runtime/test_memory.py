@@ -15,8 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from pellucid import Photo, Restorer, read_photo
-from pellucid.header import RESOLUTION
-from pellucid.resolution import INCH, Resolution
+from pellucid.image.header import RESOLUTION
+from pellucid.image.resolution import INCH, Resolution
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Evaluation sets: protocols, matching, and complaints that name every file."""
+"""Evaluation sets: protocols, matching, and libjpeg_warnings that name every file."""
 
 import json
 from pathlib import Path

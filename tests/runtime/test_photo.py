@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from pellucid import Photo, PhotoError, read_photo
-from pellucid.exif import read_orientation
-from pellucid.formats import read_header
-from pellucid.photo import MAX_MEGAPIXELS_VARIABLE, write_atomically
+from pellucid.image.exif import read_orientation
+from pellucid.image.formats import read_header
+from pellucid.image.photo import MAX_MEGAPIXELS_VARIABLE, write_atomically
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -78,7 +78,7 @@ def test_stored_pixels_and_orientation_stay_together(
     assert np.array_equal(photo.pixels, image)
     # What a viewer that obeys the tag shows is what OpenCV, an independent reader, makes of both.
     seen = cv2.imdecode(np.fromfile(tmp_path / "a.png", np.uint8), cv2.IMREAD_COLOR)
-    from pellucid.exif import upright
+    from pellucid.image.exif import upright
 
     assert np.array_equal(np.asarray(seen)[..., ::-1], upright(image, orientation))
 

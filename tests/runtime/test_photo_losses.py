@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from pellucid import Photo, PhotoError, read_photo
-from pellucid.complaints import jpeg_complaints
-from pellucid.encode import losses
-from pellucid.exif import read_orientation, upright, without_thumbnail
-from pellucid.header import EXIF, ICC, IRB, RESOLUTION, XMP
+from pellucid.image.encode import losses
+from pellucid.image.exif import read_orientation, upright, without_thumbnail
+from pellucid.image.header import EXIF, ICC, IRB, RESOLUTION, XMP
+from pellucid.image.libjpeg_warnings import jpeg_warnings
 
 BASE = np.dstack(np.broadcast_arrays(*np.ogrid[0:128:2, 0:192:2], np.uint8(90))).astype(np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -83,7 +83,7 @@ def test_damage_inside_a_jpeg_is_told(capfd: pytest.CaptureFixture[str]) -> None
 def test_what_others_write_to_stderr_meanwhile_is_passed_on(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with jpeg_complaints() as found:
+    with jpeg_warnings() as found:
         os.write(2, b"Corrupt JPEG data: x\nanother thread\n")
     os.write(2, b"later\n")
     assert found == ["Corrupt JPEG data: x"]

@@ -1,4 +1,4 @@
-"""Several steps with one file: what later calls see, and what becomes of their opinions."""
+"""Several steps with one file: what later calls see, and what becomes of their predictions."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pellucid import Restorer
 from pellucid.errors import ModelError
 from pellucid.frames.network import SteppedPass
 from pellucid.scene import measure_scene
-from pellucid.steps import LEFT, NEWEST, go_on, mirrored, mix
+from pellucid.steps import INPUT_WEIGHT, STATE_STEP, mirrored, mix, refine
 
 Pixels = NDArray[Any]
 
@@ -23,7 +23,7 @@ def picture(*shape: int, seed: int = 1) -> NDArray[np.float32]:
 
 
 def test_later_calls_see_less_of_what_was_wrong_and_the_mean_of_opinions_counts() -> None:
-    """Every opinion is known: 0.2, 0.5 and 0.8."""
+    """Every prediction is known: 0.2, 0.5 and 0.8."""
     given, seen = np.full((2, 3, 3), 1.0), list[float]()
 
     def restore(shown: Pixels, scene: NDArray[np.float32], call: int) -> Pixels:
@@ -32,12 +32,12 @@ def test_later_calls_see_less_of_what_was_wrong_and_the_mean_of_opinions_counts(
         return np.full_like(shown, (0.2, 0.5, 0.8)[call])
 
     first = np.full_like(given, 0.2)
-    assert np.array_equal(go_on(given, first, 1, restore), first) and seen == []
-    assert np.allclose(go_on(given, first, 2, restore), 0.35)
+    assert np.array_equal(refine(given, first, 1, restore), first) and seen == []
+    assert np.allclose(refine(given, first, 2, restore), 0.35)
     assert seen == [pytest.approx(0.2 + 0.75 * 0.8)]
-    carried = 0.2 + NEWEST[2] * 0.15
-    assert np.allclose(go_on(given, first, 3, restore), carried + (0.8 - carried) / 3)
-    assert seen[-1] == pytest.approx(carried + LEFT[2] * (1.0 - carried))
+    carried = 0.2 + STATE_STEP[2] * 0.15
+    assert np.allclose(refine(given, first, 3, restore), carried + (0.8 - carried) / 3)
+    assert seen[-1] == pytest.approx(carried + INPUT_WEIGHT[2] * (1.0 - carried))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -65,11 +65,11 @@ def test_two_steps_are_the_same_file_called_twice(
         colour = np.atleast_3d(image)
     else:
         colour = np.ascontiguousarray(image[..., :3])
-    seen = mix(once(colour), colour, LEFT[1])
-    opinion = mirrored(seen)
+    seen = mix(once(colour), colour, INPUT_WEIGHT[1])
+    prediction = mirrored(seen)
     scene = measure_scene(np.broadcast_to(seen, (*seen.shape[:2], 3)))
-    once.restore_pixels(opinion, scene=scene)
-    expected = mix(once(colour), mirrored(opinion), 0.5)
+    once.restore_pixels(prediction, scene=scene)
+    expected = mix(once(colour), mirrored(prediction), 0.5)
     assert np.array_equal(np.atleast_3d(twice(image))[..., : colour.shape[2]], expected)
     if image.ndim == 3 and image.shape[2] == 4:
         assert np.array_equal(twice(image)[..., 3], image[..., 3])
@@ -124,7 +124,7 @@ def test_frames_take_several_calls_too() -> None:
     first = measure_scene(frame)
     passes = SteppedPass(Halves(), 2)
     restored = passes.run_frame(frame, first)
-    seen = mix(frame // 2, frame, LEFT[1])
+    seen = mix(frame // 2, frame, INPUT_WEIGHT[1])
     assert np.array_equal(restored, mix(frame // 2, seen // 2, 0.5))
     assert scenes[0] is first and scenes[1] is not None
     assert np.array_equal(scenes[1], measure_scene(seen))

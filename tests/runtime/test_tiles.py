@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pellucid import Restorer
-from pellucid.feather import shares
+from pellucid.blend import shares
 from pellucid.tiles import Tiling, plan
 
 MULTIPLES = st.sampled_from([1, 2, 8, 16])

@@ -11,19 +11,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid_student import terms
+from pellucid_student import losses
 from pellucid_student.adapters import Learner, recorded, taps
 from pellucid_student.distill import (
     CONTROL,
     FULL,
-    Course,
     DistillLoss,
     DistillRecipe,
+    RunConfig,
     kept_student,
     train_distilled,
     with_ingredients,
 )
-from pellucid_student.mentor import Mentor, load_mentor
+from pellucid_student.frozen_teacher import FrozenTeacher, load_frozen_teacher
 from pellucid_student.objective import ENOUGH, LATER, call_loss
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance, save_student
@@ -67,8 +67,8 @@ class FixedLearner(Fixed):
     adapters = nn.ModuleDict()
 
 
-def mentor(residual: Tensor) -> Mentor:
-    return Mentor("fake", Fixed(residual), diffuir.schedule())
+def frozen(residual: Tensor) -> FrozenTeacher:
+    return FrozenTeacher("fake", Fixed(residual), diffuir.schedule())
 
 
 def test_gate_is_the_share_of_the_error_that_the_teacher_removes() -> None:
@@ -76,9 +76,9 @@ def test_gate_is_the_share_of_the_error_that_the_teacher_removes() -> None:
     student = torch.tensor([0.4, 0.4, 0.4, 0.4]).expand(1, 3, 1, 4)
     teacher = torch.tensor([0.0, 0.1, 0.4, -0.9]).expand(1, 3, 1, 4)
     expected = torch.tensor([1.0, 0.75, 0.0, 0.0])
-    assert torch.allclose(terms.gate(student, teacher, truth)[0, 0, 0], expected)
+    assert torch.allclose(losses.gate(student, teacher, truth)[0, 0, 0], expected)
     # A student that is right is left alone, and 0/0 is not NaN.
-    assert terms.gate(truth, truth, truth).abs().max() == 0.0
+    assert losses.gate(truth, truth, truth).abs().max() == 0.0
 
 
 def test_no_pull_where_the_teacher_is_worse() -> None:
@@ -91,7 +91,7 @@ def test_no_pull_where_the_teacher_is_worse() -> None:
     for gating in (True, False):
         model = FixedLearner(truth - 0.1)
         recipe = replace(CONTROL, teacher=2.0, teacher_end=2.0, gating=gating)
-        DistillLoss(recipe, mentor(taught))(model, data, seeded()).backward()  # type: ignore[no-untyped-call]
+        DistillLoss(recipe, frozen(taught))(model, data, seeded()).backward()  # type: ignore[no-untyped-call]
         assert model.residual.grad is not None
         gradients[gating] = model.residual.grad
     # Error 0.1, gate 1 on the right: sums to 0.1 + 2·0.1/2 = 0.2 inside the logarithm.
@@ -104,17 +104,17 @@ def test_no_pull_where_the_teacher_is_worse() -> None:
 
 def test_frequency_term_is_zero_for_equal_and_knows_a_constant() -> None:
     image = torch.rand(2, 3, 8, 8, generator=seeded())
-    assert terms.frequency_l1(image, image).tolist() == [0.0, 0.0]
+    assert losses.frequency_l1(image, image).tolist() == [0.0, 0.0]
     # A constant difference d has one coefficient, d·sqrt(64), among 8 x 5.
     expected = 0.25 * 8 / (8 * 5)
-    assert terms.frequency_l1(image + 0.25, image).tolist() == pytest.approx([expected] * 2, 1e-4)
+    assert losses.frequency_l1(image + 0.25, image).tolist() == pytest.approx([expected] * 2, 1e-4)
 
 
 def test_schedules_of_a_run() -> None:
-    assert [terms.coarseness(p, 0.2) for p in (0.0, 0.09, 0.11, 0.2, 0.9)] == [4, 4, 2, 1, 1]
-    assert terms.coarseness(0.0, 0.0) == 1
-    assert terms.annealed(1.0, 0.1, 0.5) == pytest.approx(0.55)
-    assert terms.annealed(1.0, 0.1, 1.5) == pytest.approx(0.1)
+    assert [losses.coarseness(p, 0.2) for p in (0.0, 0.09, 0.11, 0.2, 0.9)] == [4, 4, 2, 1, 1]
+    assert losses.coarseness(0.0, 0.0) == 1
+    assert losses.annealed(1.0, 0.1, 0.5) == pytest.approx(0.55)
+    assert losses.annealed(1.0, 0.1, 1.5) == pytest.approx(0.1)
 
 
 def test_with_everything_off_but_later_calls_it_is_the_students_own_loss() -> None:
@@ -130,7 +130,9 @@ def test_with_everything_off_but_later_calls_it_is_the_students_own_loss() -> No
 def test_gradients_reach_student_and_adapters_and_nothing_else(kind: str) -> None:
     torch.manual_seed(0)
     network: nn.Module = PlainUNet(WIDE) if kind == "wider student" else tiny_teacher()
-    told = Mentor("teacher", network.eval().requires_grad_(False), diffuir.schedule(), steps=2)
+    told = FrozenTeacher(
+        "teacher", network.eval().requires_grad_(False), diffuir.schedule(), steps=2
+    )
     learner = Learner(PlainUNet(SMALL), network)
     assert learner.scales == (2, 4)
     recipe = replace(FULL, teacher=0.0, teacher_end=0.0, unroll=0.0, coarse=0.0, features=0.5)
@@ -163,8 +165,8 @@ def test_feature_term_can_be_zero_and_ignores_the_teachers_scale() -> None:
     target = torch.randn(2, 3, 8, 8, generator=seeded())
     mean, std = target.mean((0, 2, 3), keepdim=True), target.std((0, 2, 3), keepdim=True)
     adapted = (target - mean) / std
-    assert terms.feature_l1(adapted, target) < 1e-6
-    assert terms.feature_l1(adapted, 50.0 * target + 3.0) < 1e-5
+    assert losses.feature_l1(adapted, target) < 1e-6
+    assert losses.feature_l1(adapted, 50.0 * target + 3.0) < 1e-5
 
 
 def tiny_teacher() -> DiffUIRUNet:
@@ -180,9 +182,9 @@ def corpus() -> Corpus:
     return Corpus([rng.integers(0, 255, (170, 180, 3)).astype(np.uint8) for _ in range(2)])
 
 
-def course(recipe: DistillRecipe, steps: int) -> Course:
+def course(recipe: DistillRecipe, steps: int) -> RunConfig:
     config = TrainConfig(steps=steps, batch_size=2, workers=0, warmup=1, fast="code|curve")
-    return Course(recipe, config, crop=32)
+    return RunConfig(recipe, config, crop=32)
 
 
 @pytest.fixture(autouse=True)
@@ -200,13 +202,13 @@ def test_every_ingredient_runs_and_a_killed_run_goes_on_alike(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     save_student(tmp_path / "wide.safetensors", PlainUNet(WIDE), Provenance("wide", "none", 0))
-    told = load_mentor(tmp_path / "wide.safetensors")
+    told = load_frozen_teacher(tmp_path / "wide.safetensors")
     plan = course(replace(FULL, teacher_share=0.7), 8)
     plan = replace(plan, train=replace(plan.train, save_every=5))
 
     def run(name: str, steps: int) -> list[float]:
         torch.manual_seed(3)
-        reports = train_distilled(PlainUNet(SMALL), plan, corpus, tmp_path / name, mentor=told)
+        reports = train_distilled(PlainUNet(SMALL), plan, corpus, tmp_path / name, frozen=told)
         return [report.loss for report in islice(reports, steps)]
 
     whole = run("whole", 99)
@@ -223,13 +225,13 @@ def test_a_teachers_folder_is_a_mentor_and_answers_alike(tmp_path: Path) -> None
         replace(own("diffuir-t"), network=DiffUIRConfig(8, (1, 1, 1, 1)), start_noise=0.1, steps=2),
     )
     save_teacher(tmp_path, network.state_dict(), recipe, 1, [])
-    told = load_mentor(tmp_path)
+    told = load_frozen_teacher(tmp_path)
     assert (told.steps, told.start_noise) == (2, 0.1)
     image = batch().degraded
     assert torch.equal(told.restore(image), told.restore(image))
-    assert load_mentor(tmp_path, steps=1).steps == 1
+    assert load_frozen_teacher(tmp_path, steps=1).steps == 1
     with pytest.raises(ValueError, match="no such weights file"):
-        load_mentor(tmp_path / "absent.safetensors")
+        load_frozen_teacher(tmp_path / "absent.safetensors")
 
 
 def test_mistakes_are_told() -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from pellucid_student.grow import grow_from
 from pellucid_student.layers import fold
+from pellucid_student.net2net import grow_from
 from pellucid_student.plain_unet import PICO, PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance, begin_from, save_student
 from pellucid_teacher.processes import diffuir

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pellucid.scene import KNOTS
-from pellucid.steps import LEFT, NEWEST
+from pellucid.steps import INPUT_WEIGHT, STATE_STEP
 from pellucid_student.layers import RepConv, ResidualBlock, fold
 from pellucid_student.plain_unet import (
     CALLS,
@@ -77,13 +77,13 @@ def test_it_is_a_denoiser_for_the_sampler(steps: int) -> None:
 def test_a_call_is_an_opinion_on_the_picture_or_on_a_half_restored_mirrored_one() -> None:
     model, before = student(), condition(seed=2)
     for t, call in CALLS.items():
-        seen = condition() if call == 0 else before + LEFT[call] * (condition() - before)
+        seen = condition() if call == 0 else before + INPUT_WEIGHT[call] * (condition() - before)
         scene = measure_scene((seen + 1) / 2)
         if call == 0:
             estimate = model.restore(seen, scene)
         else:
-            opinion = model.restore(seen.flip(3), scene).flip(3).clamp(-1, 1)
-            estimate = before + (opinion - before) / (call + 1)
+            prediction = model.restore(seen.flip(3), scene).flip(3).clamp(-1, 1)
+            estimate = before + (prediction - before) / (call + 1)
         residual = model(
             reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
         )
@@ -107,7 +107,10 @@ def test_the_newest_estimate_has_the_share_of_the_schedule() -> None:
     """What the runtime carries from call to call is what the sampler's state holds."""
     alpha, grid = SCHED.alpha_bar, diffuir.step_grid(3)
     moves = [float(alpha[t] - alpha[s]) for t, s in pairwise(grid)]
-    assert NEWEST[2] == pytest.approx(moves[1] / sum(moves), abs=1e-3) and NEWEST[:2] == (1.0, 1.0)
+    assert STATE_STEP[2] == pytest.approx(moves[1] / sum(moves), abs=1e-3) and STATE_STEP[:2] == (
+        1.0,
+        1.0,
+    )
 
 
 def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
@@ -122,7 +125,9 @@ def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
         )
         moved = (condition() - residual - before) / (condition() - before)
         call = CALLS[min(CALLS, key=lambda row: abs(row - t))]
-        assert torch.allclose(moved, torch.full_like(moved, LEFT[call] / (call + 1)), atol=1e-2)
+        assert torch.allclose(
+            moved, torch.full_like(moved, INPUT_WEIGHT[call] / (call + 1)), atol=1e-2
+        )
 
 
 def reached(estimate: Tensor, degraded: Tensor, t: int) -> Tensor:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from pellucid_student.held import HeldCrops
 from pellucid_student.layers import RepConv
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
+from pellucid_student.validation import ValidationCrops
 from pellucid_student.weights import Provenance, load_student, save_student
 from pellucid_teacher.denoiser import Denoiser
 
@@ -82,7 +82,7 @@ def test_parameters_are_limited_too() -> None:
     assert size(few.student.config) <= 80_000 < size(prune(student(), 0.9).student.config)
 
 
-class Crops(HeldCrops):
+class Crops(ValidationCrops):
     """Pictures on which nothing matters but the finest level's width."""
 
     def psnr(self, denoiser: Denoiser, steps: int, device: torch.device) -> dict[str, float]:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from pellucid_student.dead_channels import EVERY, UNTIL, kept_alive, revive, revive_levels
 from pellucid_student.layers import ResidualBlock
 from pellucid_student.plain_unet import PICO, PlainUNet
-from pellucid_student.revive import EVERY, UNTIL, kept_alive, revive, revive_levels
 from pellucid_teacher.processes import diffuir
 from pellucid_teacher.training.loop import Report
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid_student.diagnosis import Diagnosis
-from pellucid_student.mentor import load_mentor
+from pellucid_student.frozen_teacher import load_frozen_teacher
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.router import evidence_size
 from pellucid_student.scene import SCENE_SIZE
@@ -76,12 +76,12 @@ def test_a_folder_of_specialists_is_a_mentor(tmp_path: Path) -> None:
     told = Provenance("tiny", "", 1)
     save_student(tmp_path / "general.safetensors", network(0), told)
     save_student(tmp_path / "haze.safetensors", network(1), told)
-    mentor = load_mentor(tmp_path)
-    assert mentor.name == "specialists (haze)"
-    assert mentor.multiple == SMALL.multiple
+    frozen = load_frozen_teacher(tmp_path)
+    assert frozen.name == "specialists (haze)"
+    assert frozen.multiple == SMALL.multiple
     given = dark_and_bright()
-    assert mentor.restore(given).shape == given.shape
-    assert not any(parameter.requires_grad for parameter in mentor.network.parameters())
+    assert frozen.restore(given).shape == given.shape
+    assert not any(parameter.requires_grad for parameter in frozen.network.parameters())
 
 
 def test_a_file_that_is_no_tasks_is_refused_by_name(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pellucid_student.ablation import Result, Study, Variant, table
 from pellucid_student.distill import CONTROL
-from pellucid_student.held import HeldCrops, hold_out
 from pellucid_student.plain_unet import PlainUNetConfig
-from pellucid_student.study import Arm, Result, Study, table
+from pellucid_student.validation import ValidationCrops, hold_out
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.training.loop import TrainConfig
 
@@ -31,10 +31,10 @@ def test_nothing_is_both_learned_and_held() -> None:
 
 def test_arms_are_trained_once_and_compared(tmp_path: Path) -> None:
     training, held = hold_out(corpus(2))
-    crops = HeldCrops.draw(held, number=1, crop=32)
+    crops = ValidationCrops.draw(held, number=1, crop=32)
     config = TrainConfig(steps=2, batch_size=1, workers=0, warmup=1)
     study = Study(tmp_path, training, crops, config, crop=32)
-    arm = Arm("control", CONTROL, SMALL)
+    arm = Variant("control", CONTROL, SMALL)
     assert len(list(study.run(arm, 1))) == 2
     assert list(study.run(arm, 1)) == []
     (result,) = study.results()

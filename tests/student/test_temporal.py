@@ -65,19 +65,19 @@ def test_each_frame_starts_from_the_last_ones_estimate() -> None:
 
 
 def test_what_fits_is_averaged_and_what_does_not_is_left_behind() -> None:
-    opinion = 0.2 * rand(1, 3, 32, 48)
+    prediction = 0.2 * rand(1, 3, 32, 48)
     grain = 0.2 * rand(1, 3, 32, 48, seed=4)
-    assert torch.allclose(accumulate(opinion + 0.01, opinion), opinion + 0.005, atol=1e-6)
-    assert float(trust(opinion + grain, opinion).mean()) > 0.8, "grain has no mean"
-    thing = torch.zeros_like(opinion)
+    assert torch.allclose(accumulate(prediction + 0.01, prediction), prediction + 0.005, atol=1e-6)
+    assert float(trust(prediction + grain, prediction).mean()) > 0.8, "grain has no mean"
+    thing = torch.zeros_like(prediction)
     thing[..., 16:, 24:] = 0.3  # was there and has gone: 38 levels
-    left = accumulate(opinion + thing, opinion)
-    assert torch.allclose(left[..., 24:, 32:], opinion[..., 24:, 32:], atol=1e-6)
-    assert torch.allclose(left[..., :4, :12], opinion[..., :4, :12], atol=1e-6)
+    left = accumulate(prediction + thing, prediction)
+    assert torch.allclose(left[..., 24:, 32:], prediction[..., 24:, 32:], atol=1e-6)
+    assert torch.allclose(left[..., :4, :12], prediction[..., :4, :12], atol=1e-6)
     # The other way round it may be rain that the carried result is rid of.
-    drop = torch.full_like(opinion, 6 / 127.5)
-    assert float(trust(opinion - drop, opinion).min()) == 1.0
-    assert float(trust(opinion + drop, opinion).max()) < 0.6
+    drop = torch.full_like(prediction, 6 / 127.5)
+    assert float(trust(prediction - drop, prediction).min()) == 1.0
+    assert float(trust(prediction + drop, prediction).max()) < 0.6
 
 
 def test_trust_reaches_as_far_as_it_says() -> None:

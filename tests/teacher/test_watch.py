@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pellucid import Photo
-from pellucid_teacher.training.watch import TILE, Watch, restore_whole
+from pellucid_teacher.training.dev_set import TILE, Watch, restore_whole
 
 
 def nothing(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:

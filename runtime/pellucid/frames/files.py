@@ -6,9 +6,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..encode import to_8_bits
 from ..errors import PhotoError
-from ..photo import read_photo
+from ..image.encode import to_8_bits
+from ..image.photo import read_photo
 from ..video.source import VideoError, moving_streams, pyav
 from .frame import Clock, Frame, FrameError, Pixels, Source
 

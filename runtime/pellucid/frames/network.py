@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import ModelCard
-from ..chain import find_frames
 from ..engine import Engine
 from ..engine_choice import AnyEngine, open_engine
-from ..motion import LastResult
-from ..openvino_engine import OpenVinoEngine
+from ..engine_openvino import OpenVinoEngine
+from ..motion import PreviousOutput
+from ..recurrent import find_frames
 from ..restorer import bundled_names, find_model
-from ..steps import go_on
+from ..steps import refine
 from .budget import Rung
 from .frame import Pixels
 from .guided import Carrier, reduce
@@ -69,7 +69,7 @@ class NetworkRestorer:
         self._frame_passes: dict[str, Pass | None] = {}
         self._expected: set[tuple[tuple[int, int], Rung]] = set()
         self._carry_over = Carrier()
-        self._last = LastResult()  # of the network's size
+        self._last = PreviousOutput()  # of the network's size
 
     def prepare(self, model: str, steps: int) -> Pass:
         """Open a model ahead of its first frame. ModelError if there is no such model."""
@@ -94,16 +94,16 @@ class NetworkRestorer:
 
     def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored:
         run = self.prepare(rung.model, rung.steps)
-        go_on = self._frame_passes[rung.model] if rung.steps == 1 else None
+        refine = self._frame_passes[rung.model] if rung.steps == 1 else None
         small = reduce(pixels, rung.shrink)
-        state = None if go_on is None else self._last.carried_to(small, anew)
+        state = None if refine is None else self._last.carried_to(small, anew)
         started = time.perf_counter()
-        if go_on is None or state is None:
+        if refine is None or state is None:
             restored = run.run_frame(small, scene)
         else:
-            restored = go_on.run_frame(small, scene, state)
+            restored = refine.run_frame(small, scene, state)
         network_s = time.perf_counter() - started
-        if go_on is None:
+        if refine is None:
             self._last.drop()
         else:
             self._last.keep(restored)
@@ -143,7 +143,7 @@ class SteppedPass:
     def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
         """The restored frame."""
         first = self._once.run_frame(frame, scene, state)
-        return go_on(
+        return refine(
             frame, first, self._steps, lambda seen, scene, call: self._once.run_frame(seen, scene)
         )
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..card import read_card
+from ..engine_openvino import metadata_of, open_scene_port
 from ..errors import ModelError
-from ..openvino_engine import metadata_of, open_scene_port
 from ..scene import measure_scene
 from .opened import Event, Opened, nothing, picture
 from .targets import NO_OPENVINO, Target

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import cv2
 from numpy.typing import NDArray
 
-from ..chain import Chain
+from ..recurrent import Chain
 from ..restorer import Restorer
 from ..temporal import SceneSmoother
 from .assemble import Part, assemble, unstorable
@@ -103,7 +103,7 @@ class Plan:
 
 
 def plan_video(source: Path, target: Path, options: VideoOptions) -> Plan:
-    """Look at the source and decide. Raises VideoError for whatever cannot work."""
+    """DevScores at the source and decide. Raises VideoError for whatever cannot work."""
     if target.exists() and not options.overwrite:
         raise VideoError(f"{source}: {target} exists; use --overwrite to replace it")
     if target.exists() and target.samefile(source):

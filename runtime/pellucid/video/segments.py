@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import is_disk_full
-from ..photo import write_atomically
+from ..image.photo import write_atomically
 from .encoder import Coding, add_stream
 from .source import Track, VideoError, pyav
 

@@ -121,7 +121,7 @@ def moving_streams(container: Any) -> list[Any]:
 
 
 def probe(path: Path) -> Source:
-    """Look at every stream and the first frame of each video stream.
+    """DevScores at every stream and the first frame of each video stream.
 
     Raises VideoError if there is no picture that moves, or nothing can be decoded.
     """

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from .dev_set import DevScores, Picture, Watch
 from .loop import Report
-from .watch import Look, Picture, Watch
 
 
 class Monitor:
@@ -19,7 +19,7 @@ class Monitor:
 
     def record(
         self, report: Report, restore: Callable[[Picture], Picture], scalars_every: int = 20
-    ) -> Look | None:
+    ) -> DevScores | None:
         """Record a step; every `every` steps look at the held pairs through `restore`."""
         write = self._writer.add_scalar
         if report.step % scalars_every == 0:

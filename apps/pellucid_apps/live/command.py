@@ -1,0 +1,201 @@
+"""`pellucid live`: a camera or any other stream of frames, restored as it runs."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid.errors import PellucidError
+from pellucid.frames import (
+    Controls,
+    LiveLoop,
+    NetworkRestorer,
+    NewestFrames,
+    Settings,
+    Sink,
+    SystemClock,
+    ladder,
+    open_frames,
+    open_pass,
+)
+from pellucid.frames.cameras import list_cameras
+from pellucid.frames.frame import Clock
+from pellucid.frames.live import KEYS
+from pellucid.frames.network import rank_models
+from pellucid.frames.writers import VideoSink
+
+from .keys import Keyboard
+from .ports import check_unlike, default_sink, open_sink, open_source, parse_size
+
+OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+_FIGURES_S = 1.0  # between two lines of figures on the terminal
+
+
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="Camera index or name, video, folder of pictures, or - for raw frames (--size).",
+        ),
+    ] = "0",
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="window, page, page:PORT, camera, FILE.mp4, FOLDER, - for raw frames; repeatable."
+        ),
+    ] = None,
+    budget_ms: Annotated[
+        float, typer.Option(min=1.0, help="Time for a frame; kept by doing less.")
+    ] = 33.0,
+    model: Annotated[str, typer.Option("--model", "-m", help="Bundled name or .onnx file.")] = (
+        "tiny"
+    ),
+    steps: Annotated[int, typer.Option(min=1, max=3, help="Most passes a frame.")] = 1,
+    strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 input .. 1 restored.")] = 1.0,
+    split: Annotated[bool, typer.Option("--split", help="Begin with before | after.")] = False,
+    every_frame: Annotated[
+        bool, typer.Option("--every-frame", help="Leave no frame out, however long it takes.")
+    ] = False,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of a camera or of -.")] = None,
+    fps: Annotated[float, typer.Option(min=0.1, help="Of a camera or a folder.")] = 30.0,
+    record: Annotated[Path | None, typer.Option(help="Video the key r writes.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads (default: a few).")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="auto (openvino for .xml files), onnxruntime or openvino.")
+    ] = "auto",
+    show_list: Annotated[bool, typer.Option("--list", help="List the cameras and stop.")] = False,
+) -> None:
+    """Restore a camera or another stream of frames while it runs.
+
+    Steps, then the size of the network's picture, then the model give way to keep the budget;
+    frames that still come too fast are left out. Keys, in the window, the page or the terminal:
+    space bypass, s split, + - strength, r record, i figures, q quit.
+    """
+    if show_list:
+        for index, name in list_cameras():
+            print(f"{index}: {name}")
+        return
+    clock = SystemClock()
+    names = sink or [default_sink()]
+    check_unlike(source, names)
+    models = rank_models(model)
+    passes = NetworkRestorer(
+        lambda name, n: open_pass(name, n, threads, engine),
+        lambda name: open_frames(name, threads, engine),
+    )
+    passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
+    frames_from = open_source(source, clock, parse_size(size), fps, every_frame)
+    sinks: list[Sink] = []
+    try:
+        sinks += [open_sink(name, fps, overwrite) for name in names]
+    except PellucidError:
+        for opened in sinks:
+            opened.close()
+        frames_from.close()
+        raise
+    reader = NewestFrames(frames_from, clock, every_frame)
+    with Keyboard(source != "-") as keyboard:
+        loop = LiveLoop(
+            passes,
+            sinks,
+            Settings(
+                budget_ms / 1e3,
+                lambda width, height: ladder(width, height, steps, models),
+                live=frames_from.live and not every_frame,
+            ),
+            clock,
+            _tell,
+            Controls(strength=strength, split=split),
+            lambda: _recorder(record, overwrite),
+            each=_watch(keyboard, clock),
+        )
+        usage = CpuShare()
+        loop.extra_figures = lambda: f"{reader.dropped} dropped, CPU {usage.percent():.0f} %"
+        for opened in sinks:
+            _tell(f"{frames_from.name} -> {opened.name}")
+        _tell(f"keys: {KEYS}")
+        code = _run(loop, reader)
+    print(summarise(loop, reader), file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _run(loop: LiveLoop, reader: NewestFrames) -> int:
+    try:
+        with reader:
+            loop.run(reader)
+    except PellucidError as error:
+        _tell(f"error: {error}")
+        return SOME_FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return SOME_FAILED if loop.failed else OK
+
+
+def summarise(loop: LiveLoop, reader: NewestFrames) -> str:
+    """One line at the end of a run."""
+    told = loop.figures
+    parts = [f"{told.shown} frames shown", f"{reader.dropped} left out"]
+    if reader.empty:
+        parts.append(f"{reader.empty} came empty")
+    if told.shown:
+        parts.append(f"{100.0 * told.over_budget / told.shown:.1f} % over budget")
+    if told.ages:
+        parts.append(f"age p95 {told.age_p95() * 1e3:.0f} ms")
+    if loop.controller is not None:
+        parts.append(f"at the end: {loop.controller.rung}")
+    return ", ".join(parts)
+
+
+class CpuShare:
+    """Share of all cores that this program used since the question before, in percent."""
+
+    def __init__(self) -> None:
+        self._cpu_s, self._wall_s, self._last = time.process_time(), time.monotonic(), 0.0
+
+    def percent(self) -> float:
+        """0 to 100; asked again within half a second it repeats itself."""
+        wall_s = time.monotonic() - self._wall_s
+        if wall_s >= 0.5:
+            cpu_s = time.process_time()
+            self._last = 100.0 * (cpu_s - self._cpu_s) / wall_s / (os.cpu_count() or 1)
+            self._cpu_s, self._wall_s = cpu_s, self._wall_s + wall_s
+        return self._last
+
+
+def _watch(keyboard: Keyboard, clock: Clock) -> Callable[[LiveLoop], None]:
+    """Keys of the terminal, and a line of figures on it now and then."""
+    last = clock.now()
+
+    def each(loop: LiveLoop) -> None:
+        nonlocal last
+        for key in keyboard.pressed():
+            loop.controls.press(key)
+        if clock.now() - last >= _FIGURES_S and sys.stderr.isatty():
+            last = clock.now()
+            print(f"\r{loop.describe()}\033[K", end="", file=sys.stderr, flush=True)
+
+    return each
+
+
+def _recorder(path: Path | None, overwrite: bool) -> VideoSink:
+    """The file behind the key r; further recordings of a run get the time into their name."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    if path is None:
+        return VideoSink(Path(f"pellucid-{stamp}.mp4"))
+    if path.exists() and not overwrite:
+        path = path.with_stem(f"{path.stem}-{stamp}")
+    return VideoSink(path, overwrite=overwrite)
+
+
+def _tell(line: str) -> None:
+    start = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{start}{line}", file=sys.stderr, flush=True)

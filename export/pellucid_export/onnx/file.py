@@ -1,0 +1,224 @@
+"""Student weights -> one ONNX file that is compared with torch before it gets its name.
+
+The graph has one required input, `input`. The scene code is an overridable initializer: a host that
+knows only `input` gets it measured inside, while a tiling runtime measures it once and feeds it.
+"""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from pellucid_student.plain_unet import PlainUNet
+from pellucid_student.weights import Provenance
+
+from ..card import KEY, card, frame_card
+from ..restoration import FrameRestoration, ImageRestoration, Restoration, unmeasured_scene
+from ..thresholds import FLOAT_FLOOR_DB, ParityError, agreement_db
+from .rewrites import rewrite_for_devices
+from .scene_branch import measure_on_demand
+
+OPSET = 20
+EXAMPLE_SIZE = (50, 70)
+# Odd sides, both orders, smaller than the network's own multiple, and one that needs no padding.
+PROBE_SIZES = ((64, 96), (97, 61), (61, 97), (5, 3))
+
+Size = tuple[int, int]  # (height, width)
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """path of the file; parity_db: worst agreement with torch over the probe sizes; its card."""
+
+    path: Path
+    parity_db: float
+    card: dict[str, object]
+
+
+def export_onnx(
+    student: PlainUNet,
+    provenance: Provenance,
+    path: Path,
+    steps: int = 1,
+    floor_db: float = FLOAT_FLOOR_DB["fp32"],
+) -> Exported:
+    """Write the K-step restorer as ONNX, opset 20, float32, dynamic height and width.
+
+    student: folded (`load_student` or `fold`). Raises ParityError, leaving no file, if any probe
+    agrees with torch by less than `floor_db` (PSNR of the difference, peak 1).
+    """
+    return write_onnx(Restoration(student, steps), card(student, provenance, steps), path, floor_db)
+
+
+def export_frames(
+    student: PlainUNet, provenance: Provenance, path: Path, floor_db: float = FLOAT_FLOOR_DB["fp32"]
+) -> Exported:
+    """The same for frames of a stream, one call each: `input` and `state`, see FrameRestoration."""
+    return write_onnx(FrameRestoration(student), frame_card(student, provenance), path, floor_db)
+
+
+def write_onnx(
+    restoration: Restoration, told: dict[str, object], path: Path, floor_db: float
+) -> Exported:
+    """Trace, compare with torch, then write `path` whole. told: the card. Raises ParityError."""
+    restoration = restoration.eval()
+    model = to_onnx(restoration, told)
+    rewrite_for_devices(model)
+    measure_on_demand(model)
+    onnx.checker.check_model(model, full_check=True)
+    data = model.SerializeToString()
+    parity = _parity_db(data, restoration)
+    if parity < floor_db:
+        raise ParityError(
+            f"{path.name}: ONNX Runtime agrees with torch to {parity:.1f} dB, "
+            f"expected at least {floor_db:.0f} dB; nothing was written"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Exported(path, parity, told)
+
+
+def to_onnx(
+    restoration: Restoration,
+    told: dict[str, object],
+    size: Size | None = None,
+    image_io: bool = False,
+) -> onnx.ModelProto:
+    """The traced, checked graph with its card inside.
+
+    size: (H, W) of a graph with fixed sides, None for any. image_io: uint8 (1, H, W, 3) ports.
+    """
+    height, width = size or EXAMPLE_SIZE
+    module: torch.nn.Module = restoration
+    examples = {name: torch.rand(1, 3, height, width) for name in restoration.pictures}
+    axes = (2, 3)
+    if image_io:
+        module, axes = ImageRestoration(restoration).eval(), (1, 2)
+        levels = (examples["input"] * 255.0).to(torch.uint8)
+        examples = {"input": levels.permute(0, 2, 3, 1).contiguous()}
+    model = _trace(module, examples, None if size else axes)
+    _finish(model, told, None if size else axes)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _trace(
+    module: torch.nn.Module, examples: dict[str, torch.Tensor], free_axes: tuple[int, int] | None
+) -> onnx.ModelProto:
+    dynamic = None
+    if free_axes is not None:
+        free = dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC)
+        dynamic = {**dict.fromkeys(examples, free), "scene": {}}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports absent torchvision
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside torch.export, not ours to mend
+        program = torch.onnx.export(
+            module,
+            (*examples.values(), unmeasured_scene()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[*examples, "scene"],
+            output_names=["output"],
+            dynamic_shapes=dynamic,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    return program.model_proto
+
+
+def _finish(
+    model: onnx.ModelProto, told: dict[str, object], free_axes: tuple[int, int] | None
+) -> None:
+    """Name the free dimensions, give `scene` its default, embed the card."""
+    default = unmeasured_scene().numpy()
+    model.graph.initializer.append(numpy_helper.from_array(default, "scene"))
+    pictures = [value for value in model.graph.input if value.name != "scene"]
+    for value in (*pictures, model.graph.output[0]):
+        dims = value.type.tensor_type.shape.dim
+        for axis, name in zip(free_axes or (), ("height", "width"), strict=False):
+            dims[axis].dim_param = name
+    # The exporter leaves stack traces in every node: this machine's paths, a tenth of the file.
+    for held in (*model.graph.node, *model.graph.value_info, model.graph):
+        del held.metadata_props[:]
+    embed_card(model, told)
+
+
+def embed_card(model: onnx.ModelProto, told: dict[str, object]) -> None:
+    """The card as `pellucid.config`, and the three entries that other tools show."""
+    model.producer_name = "pellucid"
+    model.doc_string = str(told["purpose"])
+    del model.metadata_props[:]
+    for key in ("id", "license", "version"):
+        model.metadata_props.add(key=key, value=str(told[key]))
+    model.metadata_props.add(key=KEY, value=json.dumps(told))
+
+
+def open_session(model: bytes | Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session on the CPU, with the runtime's own settings."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # it warns that `scene` is overridable, which is the point
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_runner(model: bytes | Path, image_io: bool, threads: int = 1) -> Run:
+    """Pictures (1, 3, H, W) in [0, 1] through the file, whatever its ports are."""
+    session = open_session(model, threads)
+
+    def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        fed = to_levels(image) if image_io else image
+        out = np.asarray(session.run(["output"], {"input": fed})[0])
+        return from_levels(out) if image_io else out
+
+    return run
+
+
+def to_levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(1, 3, H, W) in [0, 1] -> (1, H, W, 3) in 0..255."""
+    levels = np.rint(image * np.float32(255.0)).clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
+
+
+def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(1, H, W, 3) in 0..255 -> (1, 3, H, W) in [0, 1]."""
+    return np.asarray(levels.transpose(0, 3, 1, 2) / np.float32(255.0), np.float32)
+
+
+def _parity_db(data: bytes, restoration: Restoration) -> float:
+    """Worst PSNR between ONNX Runtime and torch, with the scene measured inside and given."""
+    session = open_session(data)
+    generator = torch.Generator().manual_seed(0)
+    worst = np.inf
+    for height, width in PROBE_SIZES:
+        images = {
+            name: torch.rand(1, 3, height, width, generator=generator)
+            for name in restoration.pictures
+        }
+        given = torch.rand(1, unmeasured_scene().shape[1], generator=generator)
+        for scene in (unmeasured_scene(), given):
+            with torch.no_grad():
+                expected = restoration(*images.values(), scene).numpy()
+            feeds = {name: image.numpy() for name, image in images.items()}
+            feeds["scene"] = scene.numpy()
+            got = np.asarray(session.run(["output"], feeds)[0])
+            worst = min(worst, agreement_db(got, expected))
+    return float(worst)

@@ -1,0 +1,69 @@
+"""ONNX as one of the formats: fp32, fp16, int8 by QDQ nodes; any size or fixed ones."""
+
+from pathlib import Path
+
+import onnx
+
+from ..quantise import quantise_onnx
+from ..source import Source
+from .file import Run, Size, embed_card, onnx_runner, to_onnx
+from .rewrites import rewrite_for_devices
+
+SUFFIX = {"fp32": "", "fp16": "_fp16", "w8a8": "_int8"}  # the names transformers.js looks for
+
+
+class OnnxMaker:
+    """Writes onnx/model.onnx, model_fp16.onnx, model_int8.onnx; sizes and ports in the name."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._traced: dict[tuple[str, Size | None, bool], onnx.ModelProto] = {}
+
+    def place(self, precision: str, size: Size | None) -> Path:
+        return Path("onnx") / f"model{tail(SUFFIX[precision], size, self._source.image_io)}.onnx"
+
+    def make(self, precision: str, size: Size | None, keep: tuple[str, ...], folder: Path) -> Path:
+        path = folder / self.place(precision, size).name
+        onnx.save(self.model(precision, size, keep), path)
+        return path
+
+    def model(self, precision: str, size: Size | None, keep: tuple[str, ...]) -> onnx.ModelProto:
+        source = self._source
+        if precision != "w8a8":
+            return self.finished(precision, size, source.image_io)
+        made = quantise_onnx(
+            self.traced("fp32", size, source.image_io),
+            source.calibration(size),
+            keep,
+            source.sensitivity.shifts,
+            source.image_io,
+        )
+        embed_card(made, source.card)
+        return made
+
+    def finished(self, precision: str, size: Size | None, image_io: bool) -> onnx.ModelProto:
+        """A copy of a float graph, rewritten into ops that NPUs have."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.traced(precision, size, image_io))
+        rewrite_for_devices(model)
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def traced(self, precision: str, size: Size | None, image_io: bool) -> onnx.ModelProto:
+        """A float graph, traced once however many files are made of it."""
+        source, key = self._source, (precision, size, image_io)
+        if key not in self._traced:
+            half = precision == "fp16"
+            restoration = source.half_restoration if half else source.restoration
+            self._traced[key] = to_onnx(restoration, source.card, size, image_io)
+        return self._traced[key]
+
+    def runner(self, path: Path, size: Size | None, threads: int) -> Run:
+        return onnx_runner(path, self._source.image_io, threads)
+
+
+def tail(suffix: str, size: Size | None, image_io: bool) -> str:
+    """The end of a file's name: precision, ports, size."""
+    ports = "_u8" if image_io else ""
+    sides = f"_{size[0]}x{size[1]}" if size else ""
+    return f"{suffix}{ports}{sides}"

@@ -1,0 +1,177 @@
+"""Whether an NPU will take a file, layer by layer, from published rules and no device.
+
+A static answer: supported, slow or unsupported with the rule, its source, and what to change. It
+knows nothing of a driver's version or of what a compiler fuses; where a tool answers better it is
+used instead (`htp` for Qualcomm). Needs the onnx package, and no torch.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from .graph import Graph, GraphError, Layer, read_graph
+
+
+class Verdict(StrEnum):
+    SUPPORTED = "supported"
+    SLOW = "slow"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """verdict for every layer whose op is in `ops` (empty: any) and for which `when` holds."""
+
+    verdict: Verdict
+    ops: frozenset[str]
+    when: Callable[[Layer, Graph], bool]
+    why: str
+    change: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """supported: ops that `source` lists; what is not listed counts as unsupported."""
+
+    key: str
+    title: str
+    supported: frozenset[str]
+    source: str
+    rules: tuple[Rule, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One layer's verdict; why, change and source are empty where it is plainly supported."""
+
+    layer: str
+    op: str
+    verdict: Verdict
+    why: str = ""
+    change: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """findings: one for each layer, in the file's order. notes: what holds for the whole target."""
+
+    path: Path
+    target: str
+    title: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """{"supported": n, "slow": n, "unsupported": n}."""
+        told = [finding.verdict for finding in self.findings]
+        return {verdict.value: told.count(verdict) for verdict in Verdict}
+
+    @property
+    def ready(self) -> bool:
+        """Nothing is unsupported."""
+        return self.counts["unsupported"] == 0
+
+    @property
+    def lines(self) -> list[str]:
+        """For people: the counts, then each kind of trouble once, worst first."""
+        counts = self.counts
+        told = [
+            f"{self.title}: {len(self.findings)} layers, "
+            + ", ".join(f"{counts[v.value]} {v.value}" for v in Verdict)
+        ]
+        groups: dict[tuple[str, ...], list[Finding]] = {}
+        for verdict in (Verdict.UNSUPPORTED, Verdict.SLOW):
+            for found in self.findings:
+                if found.verdict == verdict:
+                    key = (verdict.value, found.why, found.change, found.source)
+                    groups.setdefault(key, []).append(found)
+        for (word, why, change, source), found_ in groups.items():
+            kinds = Counter(f.op for f in found_).most_common()
+            ops = ", ".join(f"{op} x{n}" for op, n in kinds[:6]) + (", ..." if kinds[6:] else "")
+            names = ", ".join(f.layer for f in found_[:3]) + (", ..." if len(found_) > 3 else "")
+            told.append(f"  {word}: {ops} ({names})")
+            told.append(f"    {why}. Change: {change}. [{source}]")
+        return told + [f"  note: {note}" for note in self.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "target": self.target,
+            "title": self.title,
+            "counts": self.counts,
+            "ready": self.ready,
+            "notes": list(self.notes),
+            "layers": [vars(f) | {"verdict": f.verdict.value} for f in self.findings],
+        }
+
+
+def target_names() -> list[str]:
+    """Keys that `readiness` takes."""
+    from .rules import TARGETS
+
+    return list(TARGETS)
+
+
+def readiness(
+    path: Path, target: str, height: int | None = None, width: int | None = None
+) -> Report:
+    """Check every layer of an .onnx, .mlpackage or OpenVINO .xml for "ane", "intel-npu", "htp"
+    or "litert".
+
+    height, width: judge an ONNX file with free sizes as if it had been exported for this size.
+    Raises GraphError for an unreadable file or an unknown target.
+    """
+    from .rules import TARGETS
+
+    check_target(target, path)
+    return judge(read_graph(path, height, width), TARGETS[target])
+
+
+def check_target(target: str, path: Path) -> None:
+    """Raise GraphError for an unknown target, or one that the format does not reach."""
+    from .rules import TARGETS
+
+    if target not in TARGETS:
+        near = get_close_matches(target, TARGETS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise GraphError(f"unknown target {target}, known are {', '.join(TARGETS)}{hint}")
+    if path.suffix == ".mlpackage" and target != "ane":
+        raise GraphError(f"{path}: runs on Apple's hardware only; for {target} give the ONNX file")
+    if path.suffix == ".xml" and target != "intel-npu":
+        raise GraphError(f"{path}: OpenVINO reaches intel-npu; for {target} give the ONNX file")
+
+
+def judge(graph: Graph, target: Target) -> Report:
+    """The verdicts for a graph that has been read already."""
+    findings = tuple(_verdict(layer, graph, target) for layer in graph.layers)
+    return Report(graph.path, target.key, target.title, findings, target.notes)
+
+
+def _verdict(layer: Layer, graph: Graph, target: Target) -> Finding:
+    hits = [
+        rule
+        for rule in target.rules
+        if (not rule.ops or layer.op in rule.ops) and rule.when(layer, graph)
+    ]
+    hits.sort(key=lambda rule: rule.verdict != Verdict.UNSUPPORTED)  # stable: worst first
+    if hits:
+        rule = hits[0]
+        return Finding(layer.name, layer.op, rule.verdict, rule.why, rule.change, rule.source)
+    if layer.op not in target.supported:
+        return Finding(
+            layer.name,
+            layer.op,
+            Verdict.UNSUPPORTED,
+            f"no source lists {layer.op} for this target",
+            "express it by ops that are listed, or keep it outside the exported graph",
+            target.source,
+        )
+    return Finding(layer.name, layer.op, Verdict.SUPPORTED)

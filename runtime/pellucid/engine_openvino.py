@@ -1,0 +1,213 @@
+"""OpenVINO around an exported restorer: .onnx files and OpenVINO IR (.xml)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import KEY, ModelCard, read_card
+from .engine import STATE, check_state, default_threads
+from .engine_openvino_frames import FrameGraphs
+from .errors import ModelError, PhotoError
+from .scene import measure_scene
+
+if TYPE_CHECKING:
+    import openvino
+
+SCENE = "scene"
+
+
+class OpenVinoEngine:
+    """A restorer graph on an OpenVINO device, with the interface of `Engine`.
+
+    device: "CPU", "GPU", "NPU", ... as OpenVINO names them.
+    precision: INFERENCE_PRECISION_HINT. Without "f32", CPUs with AMX compute in bfloat16.
+    Raises ModelError if openvino is absent or the file is no such model.
+    One call at a time, like ONNX Runtime's engine.
+    """
+
+    def __init__(
+        self, path: Path, threads: int | None = None, device: str = "CPU", precision: str = "f32"
+    ) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ModelError(
+                "the engine openvino is not installed: pip install 'pellucid[openvino]'"
+            ) from error
+        if threads is not None and threads < 1:
+            raise ModelError(f"threads must be at least 1, got {threads}")
+        self._device = device
+        self._settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if device == "CPU":  # other devices refuse the setting
+            self._settings["INFERENCE_NUM_THREADS"] = threads or default_threads()
+        self._core = openvino.Core()
+        try:
+            self._model: openvino.Model = self._core.read_model(path)
+        except Exception as error:  # OpenVINO raises plain RuntimeError
+            raise ModelError(f"{path}: not a model OpenVINO can load ({_reason(error)})") from error
+        self.card: ModelCard = read_card(metadata_of(self._model), path.stem)
+        self.takes_state = _check_ports(self._model, path)
+        self._no_scene = open_scene_port(openvino, self._model, self.card.scene_size)
+        self.takes_scene = self._no_scene is not None
+        pictures = 2 if self.takes_state else 1
+        self._frames = FrameGraphs(self._model, pictures, self._compile, device == "CPU")
+        self._request: Any = None
+
+    def run(
+        self,
+        image: NDArray[np.float32],
+        scene: NDArray[np.float32] | None,
+        state: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it;
+        state (1, 3, H, W) for files that take one."""
+        check_state(self.card, self.takes_state, state is not None)
+        try:
+            if self._request is None:  # live video never needs this graph
+                self._request = self._compile(self._model)
+            scene = self._scene_of(image[0].transpose(1, 2, 0)) if scene is None else scene
+            restored = self._infer(self._request, image, scene, state)
+        except Exception as error:
+            raise self._failed(error, image.shape[3], image.shape[2]) from error
+        if restored.shape != image.shape:
+            raise ModelError(
+                f"{self.card.id} turned a {image.shape} array into {restored.shape}; "
+                "pellucid runs models whose output has the size of their input"
+            )
+        return np.asarray(restored, dtype=np.float32)
+
+    def run_frame(
+        self,
+        frame: NDArray[np.uint8],
+        scene: NDArray[np.float32] | None = None,
+        state: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB -> (H, W, 3); scene as in `run`, state (H, W, 3) for files that take one.
+
+        Types, layout, scaling, clipping and rounding are part of the graph. Raises PhotoError for
+        anything else than such a frame.
+        """
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
+            raise PhotoError(f"expected an (H, W, 3) uint8 frame, got {frame.shape} {frame.dtype}")
+        size = (frame.shape[0], frame.shape[1])
+        check_state(self.card, self.takes_state, state is not None)
+        last = None if state is None else state[None]
+        try:
+            scene = self._scene_of(frame) if scene is None else scene
+            restored = self._infer(self._frames.request(size), frame[None], scene, last)[0]
+        except Exception as error:
+            raise self._failed(error, size[1], size[0]) from error
+        if restored.shape != frame.shape:
+            raise ModelError(
+                f"{self.card.id} turned a {frame.shape} frame into {restored.shape}; "
+                "pellucid runs models whose output has the size of their input"
+            )
+        return np.asarray(restored, np.uint8)
+
+    def expect_frames(self, size: tuple[int, int] | None = None) -> None:
+        """Get ready for frames of any size, or begin to in the background for frames of (H, W)."""
+        if size is None:
+            self._frames.for_any_size()
+        else:
+            self._frames.expect(size)
+
+    def _scene_of(self, pixels: NDArray[Any]) -> NDArray[np.float32] | None:
+        """The graph's default, measured here if the default says so (negative entries)."""
+        if self._no_scene is not None and self._no_scene.min() < 0.0:
+            return measure_scene(pixels)
+        return self._no_scene
+
+    def _compile(self, model: "openvino.Model") -> Any:
+        compiled = self._core.compile_model(model, self._device, self._settings)
+        return compiled.create_infer_request()
+
+    def _infer(
+        self,
+        request: Any,
+        picture: NDArray[Any],
+        scene: NDArray[np.float32] | None,
+        state: NDArray[Any] | None,
+    ) -> NDArray[Any]:
+        feeds: list[NDArray[Any]] = [np.ascontiguousarray(picture)]
+        if state is not None:
+            feeds.append(np.ascontiguousarray(state))
+        if self.takes_scene and scene is not None:
+            feeds.append(np.ascontiguousarray(scene.reshape(1, -1), np.float32))
+        # The result is copied: the next call would write over it.
+        result = request.infer(feeds, share_inputs=True, share_outputs=False)
+        return np.asarray(result[0])
+
+    def _failed(self, error: Exception, width: int, height: int) -> ModelError:
+        return ModelError(
+            f"{self.card.id} failed on a {width}x{height} picture on OpenVINO's {self._device}: "
+            f"{_reason(error)}"
+        )
+
+
+def metadata_of(model: "openvino.Model") -> dict[str, str]:
+    """The card's text: below `framework` for ONNX files, below `model_info` for pellucid's IR."""
+    for place in (["framework", KEY], ["model_info", KEY], [KEY]):
+        if model.has_rt_info(place):
+            return {KEY: str(model.get_rt_info(place).astype(str))}
+    return {}
+
+
+def open_scene_port(
+    ov: Any, model: "openvino.Model", scene_size: int
+) -> NDArray[np.float32] | None:
+    """Make `scene` the model's last input; its default value, or None if there is no scene.
+
+    OpenVINO has no inputs with defaults: its reader turns ONNX's overridable initializer into a
+    constant, and every tile would measure a scene of its own. Where the graph chooses between the
+    given code and one that it measures, the port takes the choice's place: nothing is measured.
+    """
+    shape = [1, scene_size]
+    made = [node.output(0) for node in model.get_ordered_ops() if len(node.outputs()) == 1]
+    fitting = [out for out in made if out.get_partial_shape() == ov.PartialShape(shape)]
+    held = [out for out in fitting if _is_constant(out) and SCENE in out.get_names()]
+    if scene_size == 0 or not held:
+        return None
+    choices = [out for out in fitting if out.get_node().get_type_name() in ("If", "Select")]
+    place = (choices or held)[0]
+    port = ov.opset13.parameter(shape, ov.Type.f32, SCENE)
+    for target in place.get_target_inputs():
+        target.replace_source_output(port.output(0))
+    default = np.array(held[0].get_node().data, np.float32)
+    held[0].set_names(set())
+    port.output(0).set_names({SCENE})
+    model.add_parameters([port])
+    model.validate_nodes_and_infer_types()
+    return default
+
+
+def _is_constant(output: Any) -> bool:
+    return bool(output.get_node().get_type_name() == "Constant")
+
+
+def _check_ports(model: "openvino.Model", path: Path) -> bool:
+    """Whether there is a state; ModelError unless there is one float32 picture input besides it and
+    one output."""
+    takes_state = len(model.inputs) == 2 and STATE in model.input(1).get_names()
+    told = ", ".join(
+        f"{p.get_element_type().get_type_name()} {p.get_partial_shape()}" for p in model.inputs
+    )
+    if len(model.inputs) != 1 + takes_state or len(model.outputs) != 1:
+        raise ModelError(
+            f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {told}"
+        )
+    shape, kind = model.input(0).get_partial_shape(), model.input(0).get_element_type()
+    fits = len(shape) == 4 and (shape[1].is_dynamic or shape[1].get_length() == 3)
+    if not fits or kind.get_type_name() != "f32":
+        raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {told}")
+    return takes_state
+
+
+def _reason(error: Exception) -> str:
+    """The last told line: OpenVINO names its own source files first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

@@ -1,0 +1,117 @@
+"""Photos in and out, with nothing lost: EXIF, ICC, XMP, dpi, orientation, alpha, 16 bits.
+
+Pixels stay as they are stored: they are not turned by the EXIF orientation, whose tag travels on
+unchanged, so the result shows upright wherever the input did. (TIFF and AVIF keep their turn
+elsewhere; those are turned upright on reading.) Pixels are not converted by their ICC profile
+either: the network sees a wide-gamut photo as if it were sRGB, and the profile travels on.
+"""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PhotoError
+from .decode import MAX_MEGAPIXELS_VARIABLE as MAX_MEGAPIXELS_VARIABLE
+from .decode import decode
+from .encode import SUFFIXES as SUFFIXES
+from .encode import encode, losses
+from .exif import read_orientation
+from .header import EXIF
+
+
+@dataclass
+class Photo:
+    """pixels: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 or float32, sRGB-coded.
+
+    metadata: raw EXIF, XMP, ICC, IPTC and resolution blocks by their number in `header`.
+    suffix: of the format it was read from. notes: what could not travel on, for the user to know.
+    """
+
+    pixels: NDArray[Any]
+    metadata: dict[int, bytes]
+    suffix: str = ".png"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def megapixels(self) -> float:
+        return float(self.pixels.shape[0] * self.pixels.shape[1] / 1e6)
+
+    @property
+    def orientation(self) -> int:
+        """EXIF orientation 1..8 of the stored pixels; 1, upright, if there is none."""
+        return read_orientation(self.metadata.get(EXIF, b""))
+
+    def encode(self, suffix: str | None = None, quality: int = 95) -> bytes:
+        """The photo as a file's bytes; quality 1..100 for JPEG, WebP and AVIF.
+
+        Raises PhotoError rather than dropping alpha; 16 bits are rounded where only 8 fit.
+        """
+        suffix = (suffix or self.suffix).lower()
+        return b"".join(encode(self.pixels, self.metadata, suffix, quality))
+
+    def save(self, path: str | Path, quality: int = 95) -> Path:
+        """Write to `path`, whole or not at all: a crash or a full disk leaves no half file.
+
+        What the format of `path` cannot hold is added to `notes`.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        write_atomically(path, *encode(self.pixels, self.metadata, suffix, quality))
+        lost = losses(self.pixels, self.metadata, suffix)
+        self.notes = tuple(dict.fromkeys(self.notes + lost))
+        return path
+
+
+def full_scale(dtype: np.dtype[Any]) -> float:
+    """The value of white: 255 or 65535 for integers, 1 for floats."""
+    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0
+
+
+def read_photo(source: str | Path | bytes) -> Photo:
+    """Read a path or a file's bytes. Raises PhotoError, one sentence, for anything unusable.
+
+    Pictures over 256 megapixels are refused by their header; the environment variable
+    PELLUCID_MAX_MEGAPIXELS raises the limit.
+    """
+    if isinstance(source, bytes):
+        return Photo(*decode(source))
+    path = Path(source)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError(f"{path}: no such file") from None
+    except OSError as error:
+        raise PhotoError(f"{path}: {error.strerror or error}") from error
+    try:
+        return Photo(*decode(data))
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from None
+
+
+def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
+    """Write under a temporary name in the same folder, then rename. Raises PhotoError."""
+    partial = ""
+    try:
+        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(pieces)
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, path)
+    except OSError as error:
+        raise PhotoError(f"{path}: cannot write ({error.strerror or error})") from error
+    finally:
+        if partial:  # gone after a rename; left over after any failure, Ctrl-C included
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

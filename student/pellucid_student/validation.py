@@ -1,0 +1,80 @@
+"""Held-out synthetic crops: what a training never saw, restored and scored a task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.stream import Batch, to_tensor
+from pellucid_teacher.data.synthesis import TASKS, Synthesis
+from pellucid_teacher.denoiser import Denoiser
+from pellucid_teacher.processes import diffuir
+
+from .objective import SCHEDULE
+
+EVERY = 10  # one picture of ten is held out
+_T = TypeVar("_T")
+
+
+def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus]:
+    """(for training, held out): every tenth photo and pair. Layers and masks serve both.
+
+    Raises ValueError where there are too few photos for both.
+    """
+    if len(corpus.clean) < 2:
+        raise ValueError(
+            f"expected at least 2 clean photos to hold one out, got {len(corpus.clean)}; "
+            "put more under clean/"
+        )
+    parts = ("clean", "own", "lowlight", "noise", "depth")
+    train = {name: _split(getattr(corpus, name), held=False) for name in parts}
+    held = {name: _split(getattr(corpus, name), held=True) for name in parts}
+    return replace(corpus, **train), replace(corpus, **held)
+
+
+def _split(items: Sequence[_T], held: bool) -> list[_T]:
+    return [item for index, item in enumerate(items) if (index % EVERY == 0) == held]
+
+
+@dataclass(frozen=True)
+class ValidationCrops:
+    """task -> a batch of its crops, the same for every network that is compared."""
+
+    tasks: dict[str, Batch]
+
+    @staticmethod
+    def draw(held: Corpus, number: int = 16, crop: int = 128) -> "ValidationCrops":
+        synthesis = Synthesis(held, crop)
+        tasks = {}
+        for place, task in enumerate(TASKS):
+            pairs = [
+                synthesis.draw(task, np.random.default_rng([7, place, index]))
+                for index in range(number)
+            ]
+            degraded, clean = (torch.stack([to_tensor(p[side]) for p in pairs]) for side in (0, 1))
+            tasks[task] = Batch(degraded, clean)
+        return ValidationCrops(tasks)
+
+    @torch.no_grad()
+    def psnr(self, denoiser: Denoiser, steps: int, device: torch.device) -> dict[str, float]:
+        """Mean PSNR in dB a task, RGB, of the `steps`-step sampler, not rounded to 8 bits."""
+        figures = {}
+        for task, batch in self.tasks.items():
+            moved = batch.to(device)
+            out = diffuir.sample(denoiser, SCHEDULE, moved.degraded, steps)
+            figures[task] = float(_psnr(out, moved.clean).mean())
+        return figures
+
+    def psnr_in(self) -> dict[str, float]:
+        """The same of the degraded crops themselves."""
+        return {task: float(_psnr(b.degraded, b.clean).mean()) for task, b in self.tasks.items()}
+
+
+def _psnr(a: Tensor, b: Tensor) -> Tensor:
+    """(B,) dB for images in [-1, 1]; 60 dB at most, so that untouched clean crops have a mean."""
+    mse = ((a - b) / 2.0).square().mean(dim=(1, 2, 3))
+    return -10.0 * torch.log10(mse.clamp(min=1e-6))
