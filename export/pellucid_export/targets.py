@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .readiness.check import Report, Verdict, judge
-from .readiness.graph import read_graph
+from .readiness.check import Report, judge
+from .readiness.readers import read_graph
+from .readiness.rule import Verdict
 from .readiness.rules import TARGETS
 from .thresholds import QualityError
 

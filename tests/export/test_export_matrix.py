@@ -14,7 +14,7 @@ from pellucid.card import KEY
 from pellucid_apps.inspect.command import describe, render
 from pellucid_export.onnx.file import Size, open_session
 from pellucid_export.pipeline import Exporter, digest
-from pellucid_export.readiness.graph import read_graph
+from pellucid_export.readiness.readers import read_graph
 from pellucid_export.report import Row
 from pellucid_export.request import PRECISIONS, Request
 from pellucid_export.source import Source

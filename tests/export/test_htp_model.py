@@ -18,7 +18,7 @@ from pellucid_export.htp.model import LEAST_RANGE, MARGIN, HTPFiles, htp_model
 from pellucid_export.onnx.rewrites import drop_unused
 from pellucid_export.onnx.scene_branch import measure_always
 from pellucid_export.readiness.check import readiness, target_names
-from pellucid_export.readiness.graph import read_graph
+from pellucid_export.readiness.readers import read_graph
 
 BUNDLED = Path(pellucid.__file__).parent / "models" / "allinone-tiny.onnx"
 HEIGHT, WIDTH = 32, 48

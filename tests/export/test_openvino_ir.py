@@ -12,7 +12,8 @@ from pellucid.tiles import plan
 from pellucid_export.onnx.maker import OnnxMaker
 from pellucid_export.openvino.maker import OpenVinoMaker
 from pellucid_export.readiness.check import readiness
-from pellucid_export.readiness.graph import GraphError, read_graph
+from pellucid_export.readiness.graph import GraphError
+from pellucid_export.readiness.readers import read_graph
 from pellucid_export.source import Source
 
 openvino = pytest.importorskip("openvino", reason="OpenVINO files need pellucid[export]")

@@ -10,7 +10,8 @@ from fakes import card
 from onnx_graphs import kernel, node, save_graph
 
 from pellucid.scene import SCENE_SIZE
-from pellucid_export.readiness.graph import GraphError, read_graph
+from pellucid_export.readiness.graph import GraphError
+from pellucid_export.readiness.readers import read_graph
 
 
 def test_macs_by_hand(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from onnx_graphs import kernel, node, save_graph
 
 import pellucid
 from pellucid_export.onnx.rewrites import rewrite_for_devices
-from pellucid_export.readiness.check import Verdict, readiness, target_names
+from pellucid_export.readiness.check import readiness, target_names
 from pellucid_export.readiness.graph import GraphError
+from pellucid_export.readiness.rule import Verdict
 from pellucid_export.readiness.rules import TARGETS
 
 ALL = ("ane", "intel-npu", "htp", "litert")

@@ -9,7 +9,8 @@ from onnx_graphs import kernel, node, save_graph
 
 from pellucid_export.readiness.check import target_names
 from pellucid_export.readiness.chips import CHIPS, Chip, chips_of
-from pellucid_export.readiness.graph import GraphError, read_graph
+from pellucid_export.readiness.graph import GraphError
+from pellucid_export.readiness.readers import read_graph
 from pellucid_export.readiness.roofline import LABEL, chip_names, estimate, estimate_graph
 
 TOY = Chip("toy", "Toy", "ane", 1.0, 4.0, (1.0, 2.0), (0.5, 1.5), "made up")

@@ -16,8 +16,8 @@ from pellucid.profiling import (
     State,
     Target,
     chrome_trace,
+    discovery,
     opened,
-    plugins,
     profile_files,
     resources,
     targets,
@@ -72,20 +72,20 @@ def test_ratio_and_percentiles() -> None:
 
 
 def test_the_devices_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "_onnxruntime", lambda: [CPU])
+    monkeypatch.setattr(discovery, "_onnxruntime", lambda: [CPU])
     missing = Target("openvino", "CPU", "cpu", targets.NO_OPENVINO)
-    monkeypatch.setattr(targets, "_openvino", lambda: [missing])
-    monkeypatch.setattr(targets, "_coreml", list)
-    monkeypatch.setattr(plugins, "plugin_targets", list)
-    assert targets.find_targets("auto") == [CPU]
-    assert targets.find_targets("cpu") == [CPU]
-    [npu] = targets.find_targets("npu")
+    monkeypatch.setattr(discovery, "_openvino", lambda: [missing])
+    monkeypatch.setattr(discovery, "_coreml", list)
+    monkeypatch.setattr(discovery, "plugin_targets", list)
+    assert discovery.find_targets("auto") == [CPU]
+    assert discovery.find_targets("cpu") == [CPU]
+    [npu] = discovery.find_targets("npu")
     assert "no NPU" in npu.absent
-    every = targets.find_targets("all")
+    every = discovery.find_targets("all")
     assert [t.kind for t in every] == ["cpu", "gpu", "npu", "cpu"]
     assert every[-1] == missing
     with pytest.raises(ModelError, match="got 'tpu'"):
-        targets.find_targets("tpu")
+        discovery.find_targets("tpu")
 
 
 def test_trouble_gets_its_row_and_the_rest_completes(model_file: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_xml_is_for_openvino_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [row] = profile_files([tmp_path / "m.xml"], [CPU, here], SMALL).rows
     assert (row.engine, row.state) == ("openvino", State.FAILED)  # there is no such file
     for found, why in ((here, "no device of those asked for"), (missing, "pip install")):
-        monkeypatch.setattr(targets, "_openvino", lambda found=found: [found])
+        monkeypatch.setattr(discovery, "_openvino", lambda found=found: [found])
         [row] = profile_files([tmp_path / "m.xml"], [CPU], SMALL).rows
         assert (row.engine, row.state) == ("openvino", State.ABSENT)
         assert why in row.reason

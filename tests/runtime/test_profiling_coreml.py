@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pellucid import ModelError
-from pellucid.profiling import Conditions, Row, State, Target, plugins, profile_files, targets
+from pellucid.profiling import Conditions, Row, State, Target, discovery, profile_files
 from pellucid.profiling import measure as measure_module
 from pellucid.profiling.calls import open_call
 
@@ -84,8 +84,8 @@ class FakeCoreML(ModuleType):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_module, "matrix_peak", lambda threads: 50.0)
-    monkeypatch.setattr(targets, "_openvino", list)
-    monkeypatch.setattr(plugins, "plugin_targets", list)
+    monkeypatch.setattr(discovery, "_openvino", list)
+    monkeypatch.setattr(discovery, "plugin_targets", list)
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ def package(tmp_path: Path) -> Path:
 
 def on_a_mac(monkeypatch: pytest.MonkeyPatch, fake: FakeCoreML) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(targets, "find_spec", lambda name: "here")
+    monkeypatch.setattr(discovery, "find_spec", lambda name: "here")
     monkeypatch.setitem(sys.modules, "coremltools", fake)
 
 
 def rows(package: Path, asked: str) -> list[Row]:
-    return profile_files([package], targets.find_targets(asked), SMALL).rows
+    return profile_files([package], discovery.find_targets(asked), SMALL).rows
 
 
 def test_every_set_of_compute_units_has_its_row(
@@ -121,9 +121,9 @@ def test_every_set_of_compute_units_has_its_row(
 def test_the_kind_asked_for_gives_its_units(monkeypatch: pytest.MonkeyPatch, package: Path) -> None:
     on_a_mac(monkeypatch, FakeCoreML())
     for kind, units in zip(("cpu", "gpu", "npu"), UNITS, strict=False):
-        found = [target for target in targets.find_targets(kind) if target.engine == "coreml"]
+        found = [target for target in discovery.find_targets(kind) if target.engine == "coreml"]
         assert [target.device for target in found] == [units]
-    every = [target.device for target in targets.find_targets("all") if target.engine == "coreml"]
+    every = [target.device for target in discovery.find_targets("all") if target.engine == "coreml"]
     assert every == list(UNITS)
 
 
@@ -134,15 +134,15 @@ def test_elsewhere_there_is_one_row_with_the_reason(
     [row] = rows(package, "auto")
     assert (row.engine, row.state) == ("coreml", State.ABSENT)
     assert row.reason == "Core ML runs on macOS, this is linux"
-    assert all(target.engine != "coreml" for target in targets.find_targets("auto"))
-    assert [target.engine for target in targets.find_targets("all")].count("coreml") == 1
+    assert all(target.engine != "coreml" for target in discovery.find_targets("auto"))
+    assert [target.engine for target in discovery.find_targets("all")].count("coreml") == 1
 
 
 def test_a_mac_without_coremltools_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, package: Path
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(targets, "find_spec", lambda name: None)
+    monkeypatch.setattr(discovery, "find_spec", lambda name: None)
     [row] = rows(package, "auto")
     assert row.state == State.ABSENT and "pip install 'pellucid[coreml]'" in row.reason
 

@@ -15,7 +15,7 @@ av = pytest.importorskip("av", reason="videos need the extra `video`")
 import clips  # noqa: E402
 
 from pellucid import video  # noqa: E402
-from pellucid.video.source import probe  # noqa: E402
+from pellucid.video.probe import probe  # noqa: E402
 
 TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)  # by 90 degrees
 

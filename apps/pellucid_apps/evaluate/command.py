@@ -5,7 +5,7 @@ for those of the whole set.
 """
 
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pellucid.metrics import as_8_bits, delta_e, luma, match_mean, psnr, ssim
 from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
 
 from ..page import Shown
+from .figures import Evaluation, Score, SetFigures
 from .models import IDENTITY, Restore, Subject
 from .perceptual import Distance
 from .report import choose_columns, header, row
@@ -40,72 +41,20 @@ class Protocol:
     luma: bool = False
 
 
-@dataclass(frozen=True)
-class Score:
-    """Figures of one picture; `_in` as given to the model, `_out` restored. y: BT.601 luma.
-
-    st_lpips: None without that package. psnr_gt_mean: None but for low light; output scaled to the
-    clean picture's mean. ms_mp: milliseconds a megapixel.
-    """
-
-    set: str
-    name: str
-    steps: int
-    psnr_in: float
-    psnr_out: float
-    psnr_y_in: float
-    psnr_y_out: float
-    ssim_in: float
-    ssim_out: float
-    ssim_y_in: float
-    ssim_y_out: float
-    delta_e_in: float
-    delta_e_out: float
-    st_lpips_in: float | None
-    st_lpips_out: float | None
-    psnr_gt_mean_in: float | None
-    psnr_gt_mean_out: float | None
-    ms_mp: float
-
-
-@dataclass(frozen=True)
-class SetFigures:
-    """Means over a set. headline: the columns its protocol is judged by, "rgb" or "y".
-
-    means: by the names in `Score`; a figure that not every picture has is left out.
-    """
-
-    name: str
-    task: str
-    steps: int
-    pairs: int
-    headline: str
-    means: dict[str, float]
-
-
-@dataclass
-class Report:
-    model: str
-    sets: list[SetFigures] = field(default_factory=list)
-    scores: list[Score] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    pictures: list[Shown] = field(default_factory=list)
-
-
 def measure(
     data: Path,
     subject: Subject = IDENTITY,
     protocol: Protocol | None = None,
     distance: Distance | None = None,
     keep_pictures: bool = False,
-) -> Report:
+) -> Evaluation:
     """Measure every set under `data` and print a line for each, as soon as it is known.
 
     distance: a perceptual one, see `open_st_lpips`. keep_pictures: a few, for the page.
     """
     protocol = protocol or Protocol()
     sets = find_sets(data)
-    report = Report(subject.label)
+    report = Evaluation(subject.label)
     low_light = any(chosen.task == "lowlight" for chosen in sets)
     columns = choose_columns(distance is not None, low_light)
     print(header(subject.label, columns), flush=True)
@@ -155,7 +104,7 @@ def _measure_set(
     restore: Restore | None,
     protocol: Protocol,
     distance: Distance | None,
-    report: Report,
+    report: Evaluation,
     keep_pictures: bool,
 ) -> list[Score]:
     scores: list[Score] = []

@@ -7,15 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pellucid import PellucidError
 from pellucid.image.photo import write_atomically
 
 from ..page import page
-
-if TYPE_CHECKING:
-    from .command import Report, SetFigures
+from .figures import Evaluation, SetFigures
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def header(model: str, columns: Sequence[Column]) -> str:
     )
 
 
-def row(figures: "SetFigures", columns: Sequence[Column]) -> str:
+def row(figures: SetFigures, columns: Sequence[Column]) -> str:
     """One line of the table."""
     cells = "".join(
         f"{text + ('*' if own else ' ' if text else ''):>{_WIDTH}}"
@@ -68,7 +65,7 @@ def row(figures: "SetFigures", columns: Sequence[Column]) -> str:
 
 
 def _cells(
-    figures: "SetFigures", columns: Iterable[Column], arrow: str
+    figures: SetFigures, columns: Iterable[Column], arrow: str
 ) -> Iterator[tuple[str, bool]]:
     """(text, whether the set's own protocol) of each column; empty where it was not measured."""
     for c in columns:
@@ -88,7 +85,7 @@ def check_writable(*files: Path | None) -> None:
 
 
 def write_reports(
-    report: "Report", json_file: Path | None, csv_file: Path | None, html_file: Path | None
+    report: Evaluation, json_file: Path | None, csv_file: Path | None, html_file: Path | None
 ) -> None:
     """Write the asked files, each whole or not at all."""
     if json_file is not None:
@@ -107,7 +104,7 @@ def write_reports(
             print(f"wrote {path}")
 
 
-def _csv(report: "Report") -> str:
+def _csv(report: Evaluation) -> str:
     text = io.StringIO(newline="")
     names: Sequence[str] = [f.name for f in fields(report.scores[0])] if report.scores else []
     writer = csv.DictWriter(text, names)
@@ -116,7 +113,7 @@ def _csv(report: "Report") -> str:
     return text.getvalue()
 
 
-def _page(report: "Report") -> str:
+def _page(report: Evaluation) -> str:
     measured = [c for c in COLUMNS if any(f"{c.key}_out" in s.means for s in report.sets)]
     head = ["set", "task", "steps", "pairs", *(c.title for c in measured), "ms/MP"]
     rows = []

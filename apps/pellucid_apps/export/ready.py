@@ -63,7 +63,7 @@ def judge(
         from pellucid_export.readiness import roofline
         from pellucid_export.readiness import rules as readiness_rules
         from pellucid_export.readiness.chips import chips_of
-        from pellucid_export.readiness.graph import read_graph
+        from pellucid_export.readiness.readers import read_graph
     except ImportError as error:
         raise ReadyError(
             f"`pellucid ready` needs the package {error.name}: pip install 'pellucid[export]'"

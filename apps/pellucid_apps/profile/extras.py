@@ -26,7 +26,7 @@ def _counted(row: Row, path: Path | None, peak: float) -> Row:
     if row.p50_ms is None or row.gmac is not None or path is None or path.suffix != ".onnx":
         return row
     try:
-        from pellucid_export.readiness.graph import read_graph
+        from pellucid_export.readiness.readers import read_graph
 
         gmac = read_graph(path, row.height, row.width).macs / 1e9
     except (ImportError, PellucidError):
@@ -72,7 +72,7 @@ def estimates_of(
         from pellucid_export.readiness import roofline
         from pellucid_export.readiness import rules as readiness_rules
         from pellucid_export.readiness.chips import CHIPS
-        from pellucid_export.readiness.graph import read_graph
+        from pellucid_export.readiness.readers import read_graph
     except ImportError:
         return [], NO_EXPORT
     told, refused = [], set()

@@ -27,7 +27,7 @@ from onnx import numpy_helper, shape_inference
 
 from ..onnx.file import open_session
 from ..onnx.rewrites import drop_unused, rewrite_for_devices
-from ..readiness.graph import fix_sizes
+from ..readiness.graph_onnx import fix_sizes
 from .cut import HTPModelError, cut_at_vectors
 
 MARGIN = {8: 1.0, 16: 4.0}  # times the range seen; 4 costs 2 of 16 bits

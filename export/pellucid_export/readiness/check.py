@@ -6,44 +6,15 @@ used instead (`htp` for Qualcomm). Needs the onnx package, and no torch.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from .graph import Graph, GraphError, Layer, read_graph
-
-
-class Verdict(StrEnum):
-    SUPPORTED = "supported"
-    SLOW = "slow"
-    UNSUPPORTED = "unsupported"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """verdict for every layer whose op is in `ops` (empty: any) and for which `when` holds."""
-
-    verdict: Verdict
-    ops: frozenset[str]
-    when: Callable[[Layer, Graph], bool]
-    why: str
-    change: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Target:
-    """supported: ops that `source` lists; what is not listed counts as unsupported."""
-
-    key: str
-    title: str
-    supported: frozenset[str]
-    source: str
-    rules: tuple[Rule, ...]
-    notes: tuple[str, ...] = ()
+from .graph import Graph, GraphError, Layer
+from .readers import read_graph
+from .rule import Target, Verdict
+from .rules import TARGETS
 
 
 @dataclass(frozen=True)
@@ -115,8 +86,6 @@ class Report:
 
 def target_names() -> list[str]:
     """Keys that `readiness` takes."""
-    from .rules import TARGETS
-
     return list(TARGETS)
 
 
@@ -129,16 +98,12 @@ def readiness(
     height, width: judge an ONNX file with free sizes as if it had been exported for this size.
     Raises GraphError for an unreadable file or an unknown target.
     """
-    from .rules import TARGETS
-
     check_target(target, path)
     return judge(read_graph(path, height, width), TARGETS[target])
 
 
 def check_target(target: str, path: Path) -> None:
     """Raise GraphError for an unknown target, or one that the format does not reach."""
-    from .rules import TARGETS
-
     if target not in TARGETS:
         near = get_close_matches(target, TARGETS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

@@ -4,12 +4,11 @@ What OpenVINO computes from constants alone it folds when it compiles; such laye
 here too. Names of element types and layers: docs.openvino.ai, Operation Sets.
 """
 
-import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
-from .graph import Graph, GraphError, Layer, Shape
+from .graph import Graph, GraphError, Layer, Shape, count_elements
 
 # OpenVINO type -> the ONNX op that does the same, where its name is another one.
 ONNX_NAMES = {
@@ -95,7 +94,7 @@ def _layer(
         op=op,
         inputs=tuple(shape for i, shape in enumerate(taken) if i not in fixed),
         outputs=tuple(given),
-        weights=sum(_count(shape) for shape in weights),
+        weights=sum(count_elements(shape) for shape in weights),
         constants=fixed,
         macs=_macs(op, kind, taken, given, kernel),
         dtype=TYPES.get("" if out is None else out.get("precision", ""), "float32"),
@@ -126,16 +125,14 @@ def _attributes(op: str, told: dict[str, str]) -> dict[str, Any]:
     return {}
 
 
-def _count(shape: Shape) -> int:
-    return math.prod(size or 1 for size in shape)
-
-
 def _macs(op: str, kind: str, taken: list[Shape], given: list[Shape], kernel: Shape) -> int:
     """Kernels are (C_out, C_in, h, w); (C_in, C_out, h, w) where transposed; groups come first."""
     if op == "Conv" and kernel:
-        return _count(given[0]) * _count(kernel[2 if kind == "GroupConvolution" else 1 :])
+        return count_elements(given[0]) * count_elements(
+            kernel[2 if kind == "GroupConvolution" else 1 :]
+        )
     if op == "ConvTranspose" and kernel:
-        return _count(taken[0]) * _count(kernel[1:])
+        return count_elements(taken[0]) * count_elements(kernel[1:])
     if op == "MatMul":
-        return _count(given[0]) * (taken[0][-1] or 1)
+        return count_elements(given[0]) * (taken[0][-1] or 1)
     return 0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..coreml.mil.proto import MLProgramError, proto_modules
-from .graph import Graph, GraphError, Layer, Shape
+from .graph import Graph, GraphError, Layer, Shape, count_elements
 
 # MIL op -> the ONNX op that does the same, so that one table of rules serves both formats.
 ONNX_NAMES = {
@@ -126,7 +126,7 @@ def read_package(path: Path) -> Graph:
                 inputs=tuple(shapes[name] for name in moving),
                 outputs=tuple(shapes[output.name] for output in op.outputs),
                 weights=sum(
-                    _count(shapes[name])
+                    count_elements(shapes[name])
                     for key in ("weight", "bias")
                     for name in names.get(key, [])
                     if name in constants
@@ -164,16 +164,12 @@ def _enumerated(spec: Any, inputs: dict[str, Shape]) -> bool:
     )
 
 
-def _count(shape: Shape) -> int:
-    return math.prod(size or 1 for size in shape)
-
-
 def _macs(op: Any, names: dict[str, list[str]], shapes: dict[str, Shape]) -> int:
     if op.type not in ("conv", "conv_transpose", "linear", "matmul"):
         return 0
     out, first = shapes[op.outputs[0].name], shapes[names["x"][0]]
     if op.type == "matmul":
-        return _count(out) * (first[-1] or 1)
+        return count_elements(out) * (first[-1] or 1)
     kernel = shapes[names["weight"][0]]
     across = math.prod(size or 1 for size in kernel[1:])
-    return (_count(first) if op.type == "conv_transpose" else _count(out)) * across
+    return (count_elements(first) if op.type == "conv_transpose" else count_elements(out)) * across

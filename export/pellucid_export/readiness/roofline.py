@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .chips import CHIPS, Chip
-from .graph import Graph, GraphError, Layer, read_graph
+from .graph import Graph, GraphError, Layer
+from .readers import read_graph
 
 BEST_SHARE, WORST_SHARE = 0.40, 0.10
 LABEL = "ESTIMATE"

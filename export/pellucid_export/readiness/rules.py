@@ -5,8 +5,8 @@ Rules of Apple's engine come from measurements by others, since Apple publishes 
 
 from collections.abc import Callable
 
-from .check import Rule, Target, Verdict
 from .graph import Graph, Layer
+from .rule import Rule, Target, Verdict
 
 ANE_GUIDE = "ane-guide.readthedocs.io, ch. 4, 17 and app. A (measured by its authors)"
 COREMLTOOLS = "coremltools 9.0 refuses such programs at conversion"

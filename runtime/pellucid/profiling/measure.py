@@ -12,13 +12,14 @@ from ..errors import ModelError
 from .calls import open_call
 from .calls_onnxruntime import onnxruntime_call
 from .counting import count_layers
+from .discovery import readers
 from .layers import Layered
 from .opened import Opened
 from .probe import matrix_peak
 from .resources import peak_mb, reset_peak
 from .row import Row, State
 from .small_onnx import CHANNELS, conv_stack
-from .targets import Target, readers
+from .targets import Target
 from .timing import MOST, Clock, Series, ratio, ratio_error, take_turns
 
 # The same for all files, so that their ratios compare: about what the bundled model takes.

@@ -17,9 +17,10 @@ from ..temporal import SceneSmoother
 from .assemble import Part, assemble, unstorable
 from .encoder import Coding, choose
 from .pixels import Converter
+from .probe import probe
 from .reader import Damage, read_frames
 from .segments import Segment, Store, writing
-from .source import Source, Track, VideoError, fingerprint, probe
+from .source import Source, Track, VideoError, fingerprint
 
 WARM_UP_S = 5.0  # of frames looked at before a later start, for what is smoothed over time
 CHAIN_WARM_UP_S = 0.5  # of frames restored before it, for the chain: a mistake fades in a few

@@ -129,12 +129,6 @@ class Program:
             raise MLProgramError(f"{package}: model.mlmodel is damaged ({error})") from error
         return cls(spec, data / "weights", str(package))
 
-    @property
-    def op_counts(self) -> dict[str, int]:
-        """How often each op type occurs, constants left out."""
-        types = [o.type for o in self.operations if o.type != "const"]
-        return {t: types.count(t) for t in sorted(set(types))}
-
     def run(
         self, inputs: dict[str, NDArray[Any]], tap: Tap | None = None
     ) -> dict[str, NDArray[Any]]:
