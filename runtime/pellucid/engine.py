@@ -86,6 +86,8 @@ class Engine:
         try:
             restored = self._session.run([self._output], feeds)[0]
         except Exception as error:
+            if "allocate memory" in str(error) or "bad_alloc" in str(error):
+                raise MemoryError(_first_line(error)) from error
             raise ModelError(
                 f"{self.card.id} failed on a {image.shape[3]}x{image.shape[2]} picture: "
                 f"{_first_line(error)}"

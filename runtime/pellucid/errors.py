@@ -2,6 +2,7 @@
 
     PellucidError
     ├── PhotoError      a picture cannot be read, is refused, or cannot be written
+    │   └── TooLargeError   it has more pixels than the limit
     └── ModelError      a model is unknown, broken, or not a picture-to-picture network
 
 Each message says what was expected, what came, and what to do.
@@ -16,6 +17,10 @@ class PellucidError(Exception):
 
 class PhotoError(PellucidError):
     """A picture cannot be read or written; no file was changed."""
+
+
+class TooLargeError(PhotoError):
+    """A picture has more pixels than the limit allows; it was not decoded."""
 
 
 class ModelError(PellucidError):

@@ -38,6 +38,19 @@ def test_wrong_choices_are_told(model_file: Path, tmp_path: Path) -> None:
         Restorer(tmp_path / "none.xml")
 
 
+def test_memory_that_runs_out_is_no_fault_of_the_model(model_file: Path) -> None:
+    """ONNX Runtime tells it by the text alone; callers lower their demand and try again."""
+
+    class Full:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("bfc_arena.cc: Failed to allocate memory for requested buffer")
+
+    engine = Engine(model_file, 1)
+    engine._session = Full()
+    with pytest.raises(MemoryError, match="requested buffer"):
+        engine.run(PICTURE, None)
+
+
 def test_auto_goes_by_the_suffix(model_file: Path) -> None:
     assert isinstance(open_engine(model_file, 1), Engine)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from pellucid import Photo, PhotoError, read_photo
+from pellucid.errors import TooLargeError
 from pellucid.image.exif import read_orientation
 from pellucid.image.formats import read_header
 from pellucid.image.photo import MAX_MEGAPIXELS_VARIABLE, write_atomically
@@ -137,7 +138,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def test_huge_dimensions_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PhotoError, match=f"2500 megapixels.*{MAX_MEGAPIXELS_VARIABLE}=2500"):
+    with pytest.raises(TooLargeError, match=f"2500 megapixels.*{MAX_MEGAPIXELS_VARIABLE}=2500"):
         read_photo(bomb(50_000, 50_000))
     monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.0001")
     with pytest.raises(PhotoError, match="megapixels"):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PhotoError
+from ..errors import PhotoError, TooLargeError
 from .channel_order import swap_red_and_blue
 from .exif import set_upright, upright
 from .formats import read_header
@@ -82,12 +82,14 @@ def _refuse(header: Header) -> None:
     pixels = header.width * header.height
     size = f"{header.width}x{header.height} is {pixels / 1e6:.0f} megapixels"
     if pixels > limit * 1e6:
-        raise PhotoError(
+        raise TooLargeError(
             f"{size}, the limit is {limit:.0f}; "
             f"raise it with {MAX_MEGAPIXELS_VARIABLE}={-(-pixels // 10**6)}"
         )
     if pixels > int(os.environ.get(_OPENCV_VARIABLE, _OPENCV_MAX_PIXELS)):
-        raise PhotoError(f"{size}, more than OpenCV reads; set {_OPENCV_VARIABLE}={pixels} as well")
+        raise TooLargeError(
+            f"{size}, more than OpenCV reads; set {_OPENCV_VARIABLE}={pixels} as well"
+        )
     if not header.complete:
         raise PhotoError(f"the {header.format.upper()} is cut off: its end is missing")
     if header.frames > 1:

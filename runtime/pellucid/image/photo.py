@@ -91,7 +91,7 @@ def read_photo(source: str | Path | bytes) -> Photo:
     try:
         return Photo(*decode(data))
     except PhotoError as error:
-        raise PhotoError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
 def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
