@@ -96,6 +96,21 @@ def strided_model(metadata: dict[str, str]) -> onnx.ModelProto:
     return model
 
 
+def doubling_model(scale: int = 2) -> onnx.ModelProto:
+    """Each pixel becomes 2 x 2 alike; its card says `scale`."""
+    nodes = [helper.make_node("Resize", ["input", "", "sizes"], ["output"], mode="nearest")]
+    sizes = numpy_helper.from_array(np.asarray([1, 1, 2, 2], np.float32), "sizes")
+    ports = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, *sides])
+        for name, sides in (("input", ("height", "width")), ("output", ("tall", "wide")))
+    }
+    graph = helper.make_graph(nodes, "double", [ports["input"]], [ports["output"]], [sizes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    described = json.loads(card()) | {"scale": scale, "scene_size": 0, "task": "super-resolution"}
+    model.metadata_props.add(key="pellucid.config", value=json.dumps(described))
+    return model
+
+
 def frames_model(metadata: dict[str, str]) -> onnx.ModelProto:
     """A file for frames whose answer is known: the mean of the picture and the state."""
     picture: list[str | int | None] = [1, 3, "height", "width"]

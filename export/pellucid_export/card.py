@@ -25,6 +25,8 @@ def card(student: PlainUNet, provenance: Provenance, steps: int = 1) -> dict[str
         "macs_per_pixel": steps * macs_per_pixel(student),
         "steps": steps,
         "scale": 1,
+        "mask": False,
+        "degradations": [],
         "input_channels": 3,
         "output_channels": 3,
         "size_requirements": {"multiple_of": 1, "minimum": 1, "square": False},

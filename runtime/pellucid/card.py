@@ -16,7 +16,9 @@ class ModelCard:
 
     receptive_field: radius in px, an output pixel depends on no input pixel farther away; None if
     unknown. tile_multiple: tiles must start at multiples of it. scene_size: length of the optional
-    `scene` input, 0 if there is none. steps: calls of the network inside the file.
+    `scene` input, 0 if there is none. steps: calls of the network inside the file. scale: sides of
+    the output over those of the input. mask: whether a second input tells which pixels to restore.
+    degradations: names of the amounts that end the `scene` input, in their order.
     """
 
     id: str
@@ -30,6 +32,13 @@ class ModelCard:
     scene_size: int = 0
     license: str = "unknown"
     version: str = "unknown"
+    scale: int = 1
+    mask: bool = False
+    degradations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scale < 1:
+            raise ValueError(f"scale must be at least 1, got {self.scale}")
 
 
 def read_card(metadata: dict[str, str], name: str) -> ModelCard:
@@ -37,11 +46,11 @@ def read_card(metadata: dict[str, str], name: str) -> ModelCard:
 
     Raises ModelError if the card was written for a newer pellucid or is damaged.
     """
-    told = metadata.get(KEY)
-    if told is None:
+    text = metadata.get(KEY)
+    if text is None:
         return ModelCard(id=name)
     try:
-        card: dict[str, Any] = json.loads(told)
+        card: dict[str, Any] = json.loads(text)
         schema = int(card["schema_version"])
         if schema > SCHEMA_VERSION:
             raise ModelError(
@@ -61,6 +70,9 @@ def read_card(metadata: dict[str, str], name: str) -> ModelCard:
             scene_size=int(card["scene_size"]),
             license=str(card["license"]),
             version=str(card["version"]),
+            scale=int(card.get("scale", 1)),  # older files lack these three
+            mask=bool(card.get("mask", False)),
+            degradations=tuple(str(name) for name in card.get("degradations", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(

@@ -40,7 +40,7 @@ def session_options(threads: int) -> "onnxruntime.SessionOptions":
 
 
 class Engine:
-    """A restorer graph: float32 RGB in [0, 1], (1, 3, H, W) -> (1, 3, H, W).
+    """A restorer graph: float32 RGB in [0, 1], (1, 3, H, W) -> (1, 3, sH, sW), s the card's scale.
 
     Any ONNX file with one such input and output works; those written by pellucid carry a card.
     A file for frames has a second picture input, `state`: the last result, carried along.
@@ -73,8 +73,9 @@ class Engine:
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it in the graph.
+        """(1, 3, H, W) -> (1, 3, sH, sW), s the card's scale.
 
+        scene: (scene_size,) or None to measure it in the graph.
         state: (1, 3, H, W), for files that take one and only for them.
         """
         check_state(self.card, self.takes_state, state is not None)
@@ -92,11 +93,7 @@ class Engine:
                 f"{self.card.id} failed on a {image.shape[3]}x{image.shape[2]} picture: "
                 f"{_first_line(error)}"
             ) from error
-        if restored.shape != image.shape:
-            raise ModelError(
-                f"{self.card.id} turned a {image.shape} array into {restored.shape}; "
-                "pellucid runs models whose output has the size of their input"
-            )
+        check_size(self.card, image.shape[2:], restored.shape)
         return np.asarray(restored, dtype=np.float32)
 
 
@@ -109,6 +106,16 @@ def check_state(card: ModelCard, wanted: bool, given: bool) -> None:
         )
     if given and not wanted:
         raise ModelError(f"{card.id} restores each picture for itself; it takes no state")
+
+
+def check_size(card: ModelCard, size: tuple[int, ...], made: tuple[int, ...]) -> None:
+    """ModelError unless a picture of (height, width) became (1, 3, height, width) times scale."""
+    height, width = (card.scale * side for side in size)
+    if made != (1, 3, height, width):
+        raise ModelError(
+            f"{card.id} turned a {size[1]}x{size[0]} picture into an array {made}; expected "
+            f"{(1, 3, height, width)}: its card says scale {card.scale}"
+        )
 
 
 def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple[str, str, bool]:

@@ -26,8 +26,8 @@ class AnyEngine(Protocol):
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W) in [0, 1]; scene (scene_size,), None to measure it; state
-        (1, 3, H, W) for files that take one."""
+        """(1, 3, H, W) -> (1, 3, sH, sW) in [0, 1], s the card's scale; scene (scene_size,), None
+        to measure it; state (1, 3, H, W) for files that take one."""
 
 
 def open_engine(path: Path, threads: int | None = None, engine: str = "auto") -> AnyEngine:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import KEY, ModelCard, read_card
-from .engine import STATE, check_state, default_threads
+from .engine import STATE, check_size, check_state, default_threads
 from .engine_openvino_frames import FrameGraphs
 from .errors import ModelError, PhotoError
 from .scene import measure_scene
@@ -64,8 +64,8 @@ class OpenVinoEngine:
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(1, 3, H, W) -> (1, 3, H, W); scene (scene_size,) or None to measure it;
-        state (1, 3, H, W) for files that take one."""
+        """(1, 3, H, W) -> (1, 3, sH, sW), s the card's scale; scene (scene_size,) or None to
+        measure it; state (1, 3, H, W) for files that take one."""
         check_state(self.card, self.takes_state, state is not None)
         try:
             if self._request is None:  # live video never needs this graph
@@ -74,11 +74,7 @@ class OpenVinoEngine:
             restored = self._infer(self._request, image, scene, state)
         except Exception as error:
             raise self._failed(error, image.shape[3], image.shape[2]) from error
-        if restored.shape != image.shape:
-            raise ModelError(
-                f"{self.card.id} turned a {image.shape} array into {restored.shape}; "
-                "pellucid runs models whose output has the size of their input"
-            )
+        check_size(self.card, image.shape[2:], restored.shape)
         return np.asarray(restored, dtype=np.float32)
 
     def run_frame(
@@ -87,7 +83,8 @@ class OpenVinoEngine:
         scene: NDArray[np.float32] | None = None,
         state: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB -> (H, W, 3); scene as in `run`, state (H, W, 3) for files that take one.
+        """(H, W, 3) RGB -> (sH, sW, 3), s the card's scale; scene as in `run`, state (H, W, 3) for
+        files that take one.
 
         Types, layout, scaling, clipping and rounding are part of the graph. Raises PhotoError for
         anything else than such a frame.
@@ -102,11 +99,7 @@ class OpenVinoEngine:
             restored = self._infer(self._frames.request(size), frame[None], scene, last)[0]
         except Exception as error:
             raise self._failed(error, size[1], size[0]) from error
-        if restored.shape != frame.shape:
-            raise ModelError(
-                f"{self.card.id} turned a {frame.shape} frame into {restored.shape}; "
-                "pellucid runs models whose output has the size of their input"
-            )
+        check_size(self.card, size, (1, 3, *restored.shape[:2]))
         return np.asarray(restored, np.uint8)
 
     def expect_frames(self, size: tuple[int, int] | None = None) -> None:

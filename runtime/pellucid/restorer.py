@@ -58,6 +58,11 @@ class Restorer:
         self._engine = open_engine(find_model(model), threads, engine)
         self.steps = steps
         card = self._engine.card
+        if card.scale != 1:
+            raise ModelError(
+                f"{card.id} makes pictures {card.scale} times as large; Restorer takes models that "
+                "keep the size. pellucid.engine.Engine runs it on a whole picture"
+            )
         if card.steps > 1 and steps > 1:
             raise ModelError(f"{card.id} makes {card.steps} steps by itself; leave steps away")
         if self._engine.takes_state and steps > 1:

@@ -1,5 +1,6 @@
 """ONNX Runtime and OpenVINO run the same files with the same results."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,13 @@ from threading import Event
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from fakes import card as fake_card
+from fakes import doubling_model
 
 from pellucid import ModelError, PhotoError, Restorer
+from pellucid.card import KEY, read_card
 from pellucid.engine import Engine
 from pellucid.engine_choice import open_engine
 from pellucid.restorer import find_model
@@ -53,6 +58,34 @@ def test_memory_that_runs_out_is_no_fault_of_the_model(model_file: Path) -> None
 
 def test_auto_goes_by_the_suffix(model_file: Path) -> None:
     assert isinstance(open_engine(model_file, 1), Engine)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_model_that_enlarges_is_a_model(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip(engine)
+    onnx.save(doubling_model(), tmp_path / "double.onnx")
+    onnx.save(doubling_model(scale=3), tmp_path / "wrong.onnx")
+    opened = open_engine(tmp_path / "double.onnx", 1, engine)
+    assert opened.card.scale == 2 and opened.card.task == "super-resolution"
+    expected = PICTURE.repeat(2, axis=2).repeat(2, axis=3)
+    np.testing.assert_array_equal(opened.run(PICTURE, None), expected)
+    with pytest.raises(ModelError, match="50x37 picture .* its card says scale 3"):
+        open_engine(tmp_path / "wrong.onnx", 1, engine).run(PICTURE, None)
+    with pytest.raises(ModelError, match="makes pictures 2 times as large"):
+        Restorer(tmp_path / "double.onnx", engine=engine)
+
+
+def test_cards_of_older_files_get_defaults(model_file: Path) -> None:
+    card = open_engine(model_file, 1).card
+    assert (card.scale, card.mask, card.degradations) == (1, False, ())
+
+
+def test_a_card_keeps_the_order_of_its_degradations() -> None:
+    told = json.loads(fake_card()) | {"degradations": ["snow", "rain"], "mask": True}
+    card = read_card({KEY: json.dumps(told)}, "x")
+    assert card.degradations == ("snow", "rain") and card.mask
+    with pytest.raises(ModelError, match="damaged.*scale"):
+        read_card({KEY: json.dumps(told | {"scale": 0})}, "x")
 
 
 @pytest.mark.parametrize("fed", [False, True])

@@ -174,6 +174,7 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
     reach = card.receptive_field
     return {
         "id": card.id,
+        "task": card.task,
         "purpose": card.purpose,
         "network": f"{full.get('arch', 'unknown')} {json.dumps(full.get('arch_args', {}))}",
         "steps": card.steps,
@@ -183,6 +184,9 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
             for w, h in ((256, 256), (1280, 720), (1920, 1080))
         ),
         "receptive field": "whole picture" if reach is None else f"{reach} px to each side",
+        "output": "as large as the input" if card.scale == 1 else f"{card.scale} times as large",
+        "mask": "a second input, which pixels to restore" if card.mask else "none taken",
+        "amounts taken for": ", ".join(card.degradations) or "none",
         "tiles start at": f"multiples of {card.tile_multiple} px",
         "license": card.license,
         "trained on": full.get("datasets") or "not told",
