@@ -114,7 +114,7 @@ def eval_(
     clip: Annotated[
         bool, typer.Option("--clip", help="DATA holds a clip's frames: adds flicker, as a video.")
     ] = False,
-    luma: Annotated[bool, typer.Option("--luma", help="Validator every set on luma.")] = False,
+    luma: Annotated[bool, typer.Option("--luma", help="Measure every set on luma.")] = False,
     start_noise: Annotated[
         float | None, typer.Option(min=0.0, help="Trained weights: noise at the start, 0.1 or 1.0.")
     ] = None,

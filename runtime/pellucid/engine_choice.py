@@ -1,5 +1,6 @@
 """Which program runs a model file: ONNX Runtime or OpenVINO."""
 
+import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,17 @@ class AnyEngine(Protocol):
     ) -> NDArray[np.float32]:
         """(1, 3, H, W) -> (1, 3, sH, sW) in [0, 1], s the card's scale; scene (scene_size,), None
         to measure it; state (1, 3, H, W) for files that take one."""
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 of a model file; of an OpenVINO .xml and the weights beside it together."""
+    files = [path]
+    if path.suffix.lower() == ".xml":
+        files.append(path.with_suffix(".bin"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def open_engine(path: Path, threads: int | None = None, engine: str = "auto") -> AnyEngine:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .blend import Blend, to_type
 from .card import ModelCard
-from .engine_choice import open_engine
+from .engine_choice import model_digest, open_engine
 from .errors import ModelError, PhotoError
 from .image.exif import without_thumbnail
 from .image.header import EXIF
@@ -55,7 +55,9 @@ class Restorer:
             raise ModelError(f"memory_mb must be at least 50, got {memory_mb}")
         if not 1 <= steps <= MOST_STEPS:
             raise ModelError(f"steps must be 1 to {MOST_STEPS}, got {steps}")
-        self._engine = open_engine(find_model(model), threads, engine)
+        path = find_model(model)
+        self._engine = open_engine(path, threads, engine)
+        self.digest = model_digest(path)
         self.steps = steps
         card = self._engine.card
         if card.scale != 1:

@@ -13,7 +13,10 @@ import pytest
 pytest.importorskip("av", reason="videos need the extra `video`")
 
 import clips  # noqa: E402
+import onnx  # noqa: E402
 import typer  # noqa: E402
+from fakes import card, strided_model  # noqa: E402
+from onnx import numpy_helper  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from pellucid import Restorer  # noqa: E402
@@ -83,6 +86,32 @@ def test_interrupted_says_what_is_kept(
     assert finished.value.code == 0
     assert len(calls) == 65 + 10  # the first 60 were kept
     assert len(clips.frame_times(tmp_path / "b.mp4")) == 70
+
+
+def test_a_run_does_not_go_on_with_other_weights_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card is the same, only the constants differ, as after more training."""
+    model, source = strided_model({"pellucid.config": card()}), tmp_path / "a.mp4"
+    onnx.save(model, tmp_path / "m.onnx")
+    clips.write_clip(source, list(range(0, 512 * 70, 512)))
+    real, calls = Restorer.restore_pixels, []
+
+    def stop_late(self: Restorer, *words: Any, **more: Any) -> None:
+        calls.append(1)
+        if len(calls) == 65:
+            raise KeyboardInterrupt
+        real(self, *words, **more)
+
+    monkeypatch.setattr(Restorer, "restore_pixels", stop_late)
+    words = (source, "-o", tmp_path / "b.mp4", "-m", tmp_path / "m.onnx")
+    assert "interrupted at 64" in str(invoke(*words).exception)
+    kernel = numpy_helper.to_array(model.graph.initializer[0])
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(0.5 * kernel, "fine"))
+    onnx.save(model, tmp_path / "m.onnx")
+    done = invoke(*words)
+    assert done.exit_code == 1 and "--overwrite" in done.output
+    assert len(calls) == 65, "nothing of the other model's was restored"
 
 
 def test_without_pyav_the_fix_is_named(tmp_path: Path, model_file: Path) -> None:

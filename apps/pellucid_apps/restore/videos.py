@@ -46,10 +46,7 @@ def restore_one(
     plan = plan_video(source, target, options)
     for note in plan.notes:
         progress.tell(f"note    {source}: {note}")
-    card = restorer.card
-    label = f"{card.id} {card.version} {restorer.steps} strength {strength}"
-    if frames is not None:
-        label += f" {frames.card.id} {frames.card.version}"
+    label = _label(restorer, strength, frames)
     clock = _Clock(source, progress)
     begun = time.perf_counter()
     try:
@@ -64,6 +61,12 @@ def restore_one(
     track = plan.source.tracks[0]
     ms = round(1e3 * (time.perf_counter() - begun), 1)
     return f"{track.width}x{track.height}x{count}", ms, (*plan.notes, *damage)
+
+
+def _label(restorer: Restorer, strength: float, frames: Restorer | None) -> str:
+    """All that the result depends on besides the video: no run goes on with another model's."""
+    digests = [one.digest for one in (restorer, frames) if one is not None]
+    return f"{' '.join(digests)} steps {restorer.steps} strength {strength}"
 
 
 class _Clock:

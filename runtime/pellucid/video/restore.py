@@ -104,7 +104,7 @@ class Plan:
 
 
 def plan_video(source: Path, target: Path, options: VideoOptions) -> Plan:
-    """DevScores at the source and decide. Raises VideoError for whatever cannot work."""
+    """Look at the source and decide. Raises VideoError for whatever cannot work."""
     if target.exists() and not options.overwrite:
         raise VideoError(f"{source}: {target} exists; use --overwrite to replace it")
     if target.exists() and target.samefile(source):
