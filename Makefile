@@ -1,8 +1,9 @@
 # Everything people run. Both commands work on a fresh machine with Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
+PAGE := apps/pellucid_apps/web/page
 
-.PHONY: demo test lint models bench clean
+.PHONY: demo test lint models web-models web-engine bench clean
 
 demo: .venv/runtime.done  ## restore the bundled photos with the torch-free runtime
 	$(BIN)/pellucid demo
@@ -20,6 +21,22 @@ models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
 	for name in tiny nano pico; do \
 		$(BIN)/python -m pellucid_export student/weights/$$name.safetensors \
 			-o runtime/pellucid/models || exit 1; \
+	done
+
+web-models: .venv/dev.done  ## the same for the page of `pellucid web`; needs Node
+	for name in tiny nano pico; do \
+		$(BIN)/pellucid export $$name -f web -o build/web/$$name || exit 1; \
+		cp build/web/$$name/web/*.onnx build/web/$$name/web/card.json $(PAGE)/models/$$name/ || exit 1; \
+	done
+
+web-engine:  ## fetch onnxruntime-web for the page again; needs npm
+	mkdir -p build && cd build && npm pack onnxruntime-web@1.30.0 && tar xzf onnxruntime-web-1.30.0.tgz
+	for set in wasm jspi; do \
+		sed '/^\/\/# sourceMappingURL/d' build/package/dist/ort.$$set.min.mjs > $(PAGE)/engine/ort.$$set.min.mjs; \
+	done
+	for set in ort-wasm-simd-threaded ort-wasm-simd-threaded.jspi; do \
+		cp build/package/dist/$$set.mjs $(PAGE)/engine/; \
+		gzip -9nc build/package/dist/$$set.wasm > $(PAGE)/engine/$$set.wasm.gz; \
 	done
 
 bench: .venv/dev.done  ## profile the bundled model and compare its ratios with the baseline

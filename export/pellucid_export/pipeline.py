@@ -21,6 +21,7 @@ from .source import Maker, Source
 from .targets import check_ready, targets_of
 from .thresholds import ExportError, ParityError, QualityError, parity_floor_db
 from .validator import Finding, Validator
+from .web.maker import WebMaker
 
 Tell = Callable[[str], None]
 SPARE_BYTES = 50_000_000  # beyond the files themselves, for what converters write in between
@@ -65,7 +66,7 @@ class Exporter:
             maker = self.makers[form]
             if isinstance(maker, CoreMLMaker):
                 found.append((form, precision, maker.judged_size))
-            elif isinstance(maker, DarktableMaker):
+            elif isinstance(maker, DarktableMaker | WebMaker):
                 found.append((form, precision, None))
             else:
                 found += [(form, precision, size) for size in self.request.sizes]
@@ -218,6 +219,10 @@ def _makers(source: Source, request: Request) -> dict[str, Maker]:
         makers["darktable"] = DarktableMaker(source, onnx_maker)
     if "htp" in request.formats:
         makers["htp"] = HTPMaker(source, onnx_maker, request.sizes)
+    if "web" in request.formats:
+        if request.web_engine is None:
+            raise ExportError("web files need Request.web_engine, onnxruntime-web's folder")
+        makers["web"] = WebMaker(source, onnx_maker, request.web_engine)
     return makers
 
 

@@ -18,6 +18,7 @@ SUPPORTED = {
     "coreml": ("fp32", "fp16", "w8a8", "w8", "w6p"),
     "darktable": ("fp32", "fp16"),
     "htp": ("w8a8", "w8a16"),
+    "web": ("fp32",),
 }
 ANY_SIZE = ("onnx", "openvino", "coreml", "darktable")  # what `all` names
 PRECISIONS = ("fp32", "fp16", "w8a8", "w8a16", "w8", "w6p")
@@ -27,7 +28,7 @@ ALSO_CALLED = {
     "mlpackage": "coreml", "ml": "coreml", "ov": "openvino", "ir": "openvino",
     "dtmodel": "darktable", "qnn": "htp", "qualcomm": "htp", "int16": "w8a16",
     "apple": "ane", "npu": "intel-npu", "openvino-npu": "intel-npu", "nnapi": "litert",
-    "tflite": "litert", "hexagon": "htp",
+    "tflite": "litert", "hexagon": "htp", "browser": "web", "wasm": "web", "webgpu": "web",
 }  # fmt: skip
 PORTS = ("float", "image")
 LARGEST_SIDE = 8192
@@ -37,7 +38,8 @@ LARGEST_SIDE = 8192
 class Request:
     """sizes: (H, W) of files with fixed sides, None for any size. image_io: 8-bit pictures in and
     out. max_drop: PSNR in dB that an integer file may lose on any task. threads: for `ms here`.
-    targets: devices that must take every layer of the files they load (`targets.LOADS`)."""
+    targets: devices that must take every layer of the files they load (`targets.LOADS`).
+    web_engine: folder of onnxruntime-web's files, with which web files are proved."""
 
     formats: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -48,6 +50,7 @@ class Request:
     max_drop: float = 0.1
     threads: int = 1
     targets: tuple[str, ...] = ()
+    web_engine: Path | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
         """(format, precision) that can be made, fp32 first within a format."""
@@ -120,6 +123,10 @@ def check_combinations(request: Request) -> None:
             raise ExportError(
                 "darktable feeds float tiles of its own size; ask for it with --io float and "
                 "--shape dynamic"
+            )
+        if form == "web" and (request.image_io or None not in request.sizes):
+            raise ExportError(
+                "web files take float tiles of any size: --io float and --shape dynamic"
             )
         if form == "htp" and request.image_io:
             raise ExportError("HTP files have float ports beside the host's vectors: --io float")

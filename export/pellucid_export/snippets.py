@@ -209,6 +209,9 @@ def next_commands(rows: Sequence[Row], out: Path) -> list[str]:
         shape = "[1,720,1280,3]" if openvino.image_io else "[1,3,720,1280]"
         sides = f" -shape {shape}" if openvino.size == "any" else ""
         lines.append(f"benchmark_app -m {out / openvino.file}{sides} -hint latency -t 10")
+    web = _best(rows, "web")
+    if web is not None:
+        lines.append(f"open {out / 'web' / 'example.html'}: the page that a developer starts from")
     if any(row.made and row.format == "darktable" for row in rows):
         lines.append("darktable: preferences > AI > import from file, then choose the .dtmodel")
     return lines

@@ -18,6 +18,7 @@ from pellucid import PellucidError
 from pellucid.engine import default_threads
 
 from ..demo import SAMPLES
+from ..web import ENGINE as WEB_ENGINE
 
 if TYPE_CHECKING:
     from pellucid_export.calibration import Pictures
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 QUALITY_GATE_FAILED = 3
 CALIBRATION_PICTURES = 24
-FORMATS_HELP = "onnx, openvino, coreml, darktable, htp; several with commas; or all (but htp)."
+FORMATS_HELP = "onnx, openvino, coreml, darktable, htp, web; with commas; or all (but htp, web)."
 PRECISIONS_HELP = "fp32, fp16, w8a8 (int8); Core ML also w8, w6p; htp w8a16. Several with commas."
 TARGET_HELP = "Devices that must take every layer: ane, intel-npu, htp, litert; with commas."
 
@@ -73,6 +74,7 @@ def export(
         max_drop,
         threads or default_threads(),
         asked.read_targets(target),
+        WEB_ENGINE,
     )
     asked.check_combinations(request)
     report = _run(model, request, calib, quiet=json_report)

@@ -18,13 +18,19 @@ ZERO = "scene_branch_zero"
 WANTED = "scene_branch_wanted"
 
 
+def scene_choice(graph: onnx.GraphProto) -> onnx.NodeProto | None:
+    """The `Where` that takes the given scene or the measured one, input 1; None if there is none."""
+    found = (n for n in graph.node if n.op_type == "Where" and n.input[2] == SCENE)
+    return next(found, None)
+
+
 def measure_on_demand(model: onnx.ModelProto) -> bool:
     """Move what measures the scene into a branch, in place, after all other rewrites.
 
     False, and nothing is changed, if the graph has no `Where` that chooses between the two.
     """
     graph = model.graph
-    choice = next((n for n in graph.node if n.op_type == "Where" and n.input[2] == SCENE), None)
+    choice = scene_choice(graph)
     if choice is None:
         return False
     code, used = choice.output[0], f"{choice.output[0]}_used"

@@ -1,0 +1,122 @@
+"""Web files: a network that must be told the scene, a measure of it, and answers known before."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from export_fakes import PROVENANCE, picture, small_pictures, small_student
+
+from pellucid_apps.web import ENGINE
+from pellucid_export.onnx.file import open_session
+from pellucid_export.onnx.maker import OnnxMaker
+from pellucid_export.pipeline import Exporter
+from pellucid_export.request import Request, check_combinations
+from pellucid_export.restoration import unmeasured_scene
+from pellucid_export.source import Source
+from pellucid_export.thresholds import ExportError
+from pellucid_export.web import node
+from pellucid_export.web.card import known_picture, web_card
+from pellucid_export.web.cut import WebModels, cut_for_web
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return Source(small_student(), PROVENANCE, 1, small_pictures())
+
+
+@pytest.fixture(scope="module")
+def cut(source: Source) -> WebModels:
+    return cut_for_web(OnnxMaker(source).finished("fp32", None, image_io=False))
+
+
+def test_the_two_files_together_are_the_restorer(source: Source, cut: WebModels) -> None:
+    given = picture(3)
+    with torch.no_grad():
+        expected = source.restoration(torch.from_numpy(given), unmeasured_scene()).numpy()
+    measure = open_session(cut.measure.SerializeToString())
+    network = open_session(cut.network.SerializeToString())
+    (scene,) = measure.run(["scene"], {"input": given})
+    (got,) = network.run(["output"], {"input": given, "scene": scene})
+    np.testing.assert_allclose(got, expected, atol=2e-6)
+
+
+def test_the_scene_is_a_required_input_without_branches_or_arithmetic(cut: WebModels) -> None:
+    assert [port.name for port in cut.network.graph.input] == ["input", "scene"]
+    assert "scene" not in [tensor.name for tensor in cut.network.graph.initializer]
+    for model in (cut.network, cut.measure):
+        operators = {n.op_type for n in model.graph.node}
+        assert not operators & {"If", "Mod", "Pad", "Where", "Loop"}
+    assert [port.name for port in cut.measure.graph.input] == ["input"]
+
+
+def test_the_original_is_not_changed(source: Source) -> None:
+    whole = OnnxMaker(source).finished("fp32", None, image_io=False)
+    before = whole.SerializeToString()
+    cut_for_web(whole)
+    assert whole.SerializeToString() == before
+
+
+def test_a_model_that_measures_no_scene_is_refused() -> None:
+    with pytest.raises(ExportError, match="measures no scene"):
+        cut_for_web(onnx.ModelProto())
+
+
+def test_the_card_holds_the_answers_of_torch(source: Source) -> None:
+    told = json.loads(json.dumps(web_card(source.card, source.restoration)))
+    assert told["scene_size"] == unmeasured_scene().shape[1]
+    assert told["degradations"] == []
+    for answer in told["answers"]:
+        given = torch.from_numpy(known_picture(answer["side"]))
+        with torch.no_grad():
+            restored = source.restoration(given, unmeasured_scene())[0]
+        sampled = restored[:, :: answer["every"], :: answer["every"]].flatten().numpy()
+        np.testing.assert_allclose(answer["samples"], sampled, atol=1e-5)
+
+
+def test_the_known_picture_has_every_level() -> None:
+    assert len(np.unique(known_picture(64))) == 256
+
+
+@pytest.mark.parametrize("wrong", [{"image_io": True}, {"sizes": ((64, 64),)}])
+def test_other_ports_and_sizes_are_refused(wrong: dict[str, object]) -> None:
+    request = Request(("web",), ("fp32",), Path("nowhere"), **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ExportError, match="web files take float tiles"):
+        check_combinations(request)
+
+
+def test_without_node_the_way_to_it_is_told(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    request = Request(("web",), ("fp32",), tmp_path / "out", web_engine=ENGINE)
+    with pytest.raises(ExportError, match="install Node"):
+        Exporter(source, request, print)
+    assert not (tmp_path / "out").exists()
+
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+
+
+@needs_node
+@pytest.mark.slow
+def test_node_agrees_with_torch_and_all_four_files_are_written(
+    source: Source, tmp_path: Path
+) -> None:
+    request = Request(("web",), ("fp32",), tmp_path, web_engine=ENGINE)
+    (row,) = Exporter(source, request, print).run()
+    assert row.made and row.parity_db is not None and row.parity_db > 100.0
+    files = sorted(path.name for path in (tmp_path / "web").iterdir())
+    assert files == ["card.json", "example.html", "measure.onnx", "model.onnx"]
+
+
+@needs_node
+@pytest.mark.slow
+def test_a_broken_file_is_told_in_one_line(tmp_path: Path) -> None:
+    for name in ("model.onnx", "measure.onnx"):
+        (tmp_path / name).write_bytes(b"no model")
+    with pytest.raises(ExportError, match="onnxruntime-web in Node failed: Error"):
+        node.NodeRunner(tmp_path, ENGINE, 16)
