@@ -29,8 +29,13 @@ def source() -> Source:
 
 
 @pytest.fixture(scope="module")
-def cut(source: Source) -> WebModels:
-    return cut_for_web(OnnxMaker(source).finished("fp32", None, image_io=False))
+def whole(source: Source) -> onnx.ModelProto:
+    return OnnxMaker(source).finished("fp32", None, image_io=False)
+
+
+@pytest.fixture(scope="module")
+def cut(whole: onnx.ModelProto) -> WebModels:
+    return cut_for_web(whole)
 
 
 def test_the_two_files_together_are_the_restorer(source: Source, cut: WebModels) -> None:
@@ -53,8 +58,7 @@ def test_the_scene_is_a_required_input_without_branches_or_arithmetic(cut: WebMo
     assert [port.name for port in cut.measure.graph.input] == ["input"]
 
 
-def test_the_original_is_not_changed(source: Source) -> None:
-    whole = OnnxMaker(source).finished("fp32", None, image_io=False)
+def test_the_original_is_not_changed(whole: onnx.ModelProto) -> None:
     before = whole.SerializeToString()
     cut_for_web(whole)
     assert whole.SerializeToString() == before
