@@ -19,7 +19,7 @@ WANTED = "scene_branch_wanted"
 
 
 def scene_choice(graph: onnx.GraphProto) -> onnx.NodeProto | None:
-    """The `Where` that takes the given scene or the measured one, input 1; None if there is none."""
+    """The `Where` that takes the given scene or the measured one, its input 1; None without it."""
     found = (n for n in graph.node if n.op_type == "Where" and n.input[2] == SCENE)
     return next(found, None)
 

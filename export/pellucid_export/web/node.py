@@ -1,4 +1,4 @@
-"""A web model run by onnxruntime-web in Node, the engine that the page itself runs (WebAssembly)."""
+"""A web model run by onnxruntime-web in Node: the page's own engine, on WebAssembly."""
 
 import re
 import shutil
@@ -30,7 +30,8 @@ def find_node() -> str:
 class NodeRunner:
     """(1, 3, H, W) in [0, 1] -> same, any sides: measured whole, restored whole.
 
-    One thread, which is what a page has that is not isolated. folder: of the model's files. engine: of onnxruntime-web's. The process ends with this object.
+    One thread, which is what a page has that is not isolated. folder: of the model's files.
+    engine: of onnxruntime-web's. The process ends with this object.
     """
 
     def __init__(self, folder: Path, engine: Path, multiple: int) -> None:
