@@ -13,6 +13,7 @@ from pellucid.recurrent import find_frames
 from pellucid.video import VideoOptions, is_video
 
 from . import demo as demo_command
+from .batch import command as batch
 from .doctor import command as doctor
 from .evaluate import clip as evaluate_clip
 from .evaluate import command as evaluate
@@ -45,6 +46,7 @@ app.add_typer(train.app, name="train")
 app.command("prune")(prune.prune)
 app.command("qat")(qat.qat)
 app.command("export")(export.export)
+app.command("batch")(batch.batch)
 app.command("live")(live.live)
 app.command("ready")(ready.command)
 app.command("profile")(profile.command)

@@ -1,0 +1,93 @@
+"""Photos through Ray Data: names in, rows out. Pixels never enter Ray's object store.
+
+Each actor owns a worker process (child.py), so a photo that crashes costs itself. Without that, Ray
+would restart the actor and repeat its block for ever, or drop the whole block. Actors that die with
+their machine are restarted and their block is repeated, up to the photos that are written.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+# Ray's workers give way to everything else on the machine (15); those of the other engines do not.
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a warning about restarts in every run
+
+import numpy as np
+import ray
+import ray.data
+from numpy.typing import NDArray
+
+from pellucid import PellucidError
+
+from .child import Child
+from .engines import BLOCK, Pool, Rows
+from .rows import Row
+from .settings import Settings
+
+_OBJECT_STORE_BYTES = 200_000_000  # holds names and rows; Ray's default is 30 % of the memory
+
+
+class _Actor:
+    def __init__(self, settings: Settings) -> None:
+        self._child = Child(settings)
+
+    def __call__(self, batch: dict[str, NDArray[np.object_]]) -> dict[str, NDArray[np.object_]]:
+        told = [self._child.restore(name).to_json() for name in batch["name"]]
+        return {"row": np.array(told, dtype=np.object_)}
+
+
+def run_ray(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
+    """One actor a worker, `settings.threads` CPUs each. Raises PellucidError if the cluster has too
+    few CPUs, where Ray Data would wait for ever without a word."""
+    workers = min(pool.workers, len(names))
+    if not workers:
+        return
+    with _cluster(pool, workers, settings.threads):
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # the meter tells the progress
+        items = [{"name": name} for name in names]
+        data = ray.data.from_items(items, override_num_blocks=-(-len(names) // BLOCK))
+        rows = data.map_batches(
+            _Actor,
+            fn_constructor_args=(settings,),
+            batch_size=BLOCK,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=settings.threads,
+        )
+        for told in rows.iter_rows():
+            yield Row.from_json(told["row"])
+
+
+@contextmanager
+def _cluster(pool: Pool, workers: int, threads: int) -> Iterator[None]:
+    if pool.address is None:
+        # CPUs are only Ray's book-keeping: one more than the actors hold, or nothing else starts.
+        ray.init(
+            num_cpus=workers * threads + 1,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    else:
+        ray.init(address=pool.address, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        check_room(float(ray.cluster_resources().get("CPU", 0.0)), workers, threads)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_room(cpus: float, workers: int, threads: int) -> None:
+    """PellucidError unless a CPU is left beside the actors for Ray's own tasks."""
+    most = int((cpus - 1) // threads)
+    if workers > most:
+        raise PellucidError(
+            f"the Ray cluster has {cpus:.0f} CPUs; {workers} workers of {threads} thread(s) leave "
+            f"none for Ray's own tasks, and it would wait for ever; use --workers {max(most, 1)}"
+            + ("" if most >= 1 else " and fewer --threads, or a larger cluster")
+        )
