@@ -12,6 +12,7 @@ from .blend import Blend, to_type
 from .card import ModelCard
 from .engine_choice import model_digest, open_engine
 from .errors import ModelError, PhotoError
+from .guards import Shown, keep_colour, shown_part
 from .image.exif import without_thumbnail
 from .image.header import EXIF
 from .image.photo import Photo, full_scale, read_photo
@@ -22,6 +23,7 @@ MODELS = Path(__file__).parent / "models"
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
 # Peak working memory of a pass for one pixel of its window, measured on the bundled models.
 BYTES_PER_PIXEL = 290
+FLOAT_SLACK = 0.5  # resampling overshoots [0, 1]; more than this is another scale
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -125,20 +127,34 @@ class Restorer:
         It is the first call's, later ones measure what they see.
         state: the last result as it would look now, like `pixels` (chain.py); for files that take
         one and only for them.
+        Black bars, pixels at alpha 0 and pictures of one flat colour stay as they are; what is grey
+        in a colour picture stays grey (guards.py).
         Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
         Raises PhotoError for arrays that are no picture.
         """
         _check_pixels(pixels, strength)
         if strength == 0.0:
             return
-        colour = _colour_view(pixels)  # (H, W, 3), or (H, W, 1) for grey
-        if state is not None and (state.shape != colour.shape or state.dtype != colour.dtype):
-            raise PhotoError(
-                f"expected a state like the picture, {colour.shape} {colour.dtype}, "
-                f"got {state.shape} {state.dtype}"
-            )
+        _check_state(pixels, state)
+        with shown_part(pixels) as shown:
+            if shown is not None:
+                last = None if state is None else state[shown.rows, shown.cols]
+                self._restore_shown(shown, strength, progress, scene, last)
+
+    def _restore_shown(
+        self,
+        shown: Shown,
+        strength: float,
+        progress: Progress | None,
+        scene: NDArray[np.float32] | None,
+        state: Array | None,
+    ) -> None:
+        """All calls, in place; `restore_pixels` says the rest."""
+        colour, grey = shown.colour, shown.grey
+        if scene is None:
+            scene = measure_of(colour, shown.visible)
         if self.steps == 1:
-            self._call(colour, scene, state, strength, progress)
+            self._call(colour, grey, scene, state, strength, progress)
             return
         given = colour.copy()
 
@@ -149,24 +165,23 @@ class Restorer:
             return lambda done, total: told(call * total + done, steps * total)
 
         def restore(picture: Array, scene: NDArray[np.float32], call: int) -> Array:
-            self._call(picture, scene, None, 1.0, tell(call))
+            self._call(picture, grey, scene, None, 1.0, tell(call))
             return picture
 
-        self._call(colour, scene, state, 1.0, tell(0))
-        estimate = refine(given, colour, self.steps, restore)
+        self._call(colour, grey, scene, state, 1.0, tell(0))
+        estimate = refine(given, colour, self.steps, restore, shown.visible)
         colour[...] = estimate if strength == 1.0 else mix(given, estimate, strength)
 
     def _call(
         self,
         colour: Array,
-        scene: NDArray[np.float32] | None,
+        grey: bool,
+        scene: NDArray[np.float32],
         state: Array | None,
         strength: float,
         progress: Progress | None,
     ) -> None:
         """One call of the network, in place, (H, W, 3 or 1); `restore_pixels` says the rest."""
-        if scene is None:
-            scene = measure_of(colour)
         height, width = colour.shape[:2]
         tiling = self._tiling
         if height * width <= self._window_pixels:  # the whole picture is one tile
@@ -189,7 +204,7 @@ class Restorer:
                 if state is not None:
                     reach = slice(row.reach_start, row.reach_stop)
                     last = _planes(state[reach, col.reach_start : col.reach_stop])
-                restored = self._restore_window(window, scene, strength, last)
+                restored = self._restore_window(window, grey, scene, strength, last)
                 if feather is not None:
                     feather.add(index, number, restored)
                 else:
@@ -209,6 +224,7 @@ class Restorer:
     def _restore_window(
         self,
         window: Array,
+        grey: bool,
         scene: NDArray[np.float32],
         strength: float,
         state: NDArray[np.float32] | None,
@@ -218,8 +234,8 @@ class Restorer:
         restored = self._engine.run(image, scene, state)[0]
         if strength != 1.0:
             restored = image[0] + np.float32(strength) * (restored - image[0])
-        if window.shape[2] == 1:
-            restored = restored.mean(axis=0, keepdims=True)
+        if grey:
+            restored = keep_colour(image[0], restored)[: window.shape[2]]
         return np.asarray(restored.transpose(1, 2, 0))
 
 
@@ -259,8 +275,24 @@ def _check_pixels(pixels: Array, strength: float) -> None:
         raise PhotoError(f"the picture is empty: shape {pixels.shape}")
     if pixels.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         raise PhotoError(f"expected uint8, uint16 or float in [0, 1], got {pixels.dtype}")
-    if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
-        raise PhotoError("the picture holds NaN or infinite values")
+    if np.issubdtype(pixels.dtype, np.floating):
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise PhotoError("the picture holds NaN or infinite values")
+        if low < -FLOAT_SLACK or high > 1.0 + FLOAT_SLACK:
+            raise PhotoError(
+                f"expected floats in [0, 1], got {low:.4g} to {high:.4g}; divide by the value of "
+                "white, such as 255, or clip"
+            )
+
+
+def _check_state(pixels: Array, state: Array | None) -> None:
+    expected = (*pixels.shape[:2], 1 if pixels.ndim == 2 else min(pixels.shape[2], 3))
+    if state is not None and (state.shape != expected or state.dtype != pixels.dtype):
+        raise PhotoError(
+            f"expected a state like the picture, {expected} {pixels.dtype}, "
+            f"got {state.shape} {state.dtype}"
+        )
 
 
 def _planes(window: Array) -> NDArray[np.float32]:
@@ -269,10 +301,3 @@ def _planes(window: Array) -> NDArray[np.float32]:
     white = np.float32(full_scale(window.dtype))
     np.divide(window.transpose(2, 0, 1), white, out=image[0], casting="same_kind")
     return image
-
-
-def _colour_view(pixels: Array) -> Array:
-    """The part that is restored, as a view: grey gets a channel axis, alpha is left out."""
-    if pixels.ndim == 2:
-        return pixels[..., None]
-    return pixels[..., :3]

@@ -36,12 +36,26 @@ SCENE_SIZE = LIGHT_SIGNALS * len(KNOTS) + TEXTURE_SIGNALS * len(TEXTURE_KNOTS)
 Floats = NDArray[np.float32]
 
 
-def measure_scene(pixels: NDArray[Any]) -> Floats:
+def measure_scene(pixels: NDArray[Any], visible: NDArray[np.bool_] | None = None) -> Floats:
     """Scene code (SCENE_SIZE,) of a picture (H, W, 3) RGB, uint8, uint16 or float in [0, 1].
 
     Per signal the mean of each hat on its knots, so each signal's entries are >= 0 with sum 1.
+    visible: (H, W), the pixels that count; None counts all. Hidden ones should be filled from
+    their neighbours, for a thumbnail's pixel can be of both kinds.
     """
-    return np.concatenate([measure_light(pixels), measure_texture(pixels)])
+    if visible is None or visible.all():
+        return np.concatenate([measure_light(pixels), measure_texture(pixels)])
+    small = shrink(pixels)
+    counted = shrink(visible.astype(np.uint8) * np.uint8(255)) >= 128
+    light = _measure_small(small[counted][None] if counted.any() else small)
+    height, width = (side // BAND * BAND for side in visible.shape)
+    blocks = visible[:height, :width].reshape(height // BAND, BAND, width // BAND, BAND)
+    rows, columns = np.nonzero(blocks.all(axis=(1, 3)))
+    if len(rows) == 0:  # nowhere a whole cell
+        return np.concatenate([light, measure_texture(pixels)])
+    cells = pixels[:height, :width].reshape(height // BAND, BAND, width // BAND, BAND, 3)
+    shown = cells[rows, :, columns].reshape(-1, BAND, 3)  # cells one under another
+    return np.concatenate([light, measure_texture(shown)])
 
 
 def shrink(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -61,7 +75,11 @@ def thumbnail(pixels: NDArray[Any]) -> Floats:
 
 def measure_light(pixels: NDArray[Any]) -> Floats:
     """(H, W, 3) -> (LIGHT_SIGNALS * len(KNOTS),)."""
-    small = shrink(pixels)
+    return _measure_small(shrink(pixels))
+
+
+def _measure_small(small: NDArray[Any]) -> Floats:
+    """The light of a thumbnail, (h, w, 3)."""
     if small.dtype != np.uint8:
         small = _unit(small)
     red, green, blue = small[..., 0], small[..., 1], small[..., 2]

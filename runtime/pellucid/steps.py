@@ -26,29 +26,36 @@ MOST_STEPS = len(INPUT_WEIGHT)
 STATE_STEP = (1.0, 1.0, 0.823)
 
 Pixels = NDArray[Any]
+Mask = NDArray[np.bool_]
 Scene = NDArray[np.float32]
 Restore = Callable[[Pixels, Scene, int], Pixels]
 
 
-def refine(given: Pixels, first: Pixels, steps: int, restore: Restore) -> Pixels:
+def refine(
+    given: Pixels, first: Pixels, steps: int, restore: Restore, visible: Mask | None = None
+) -> Pixels:
     """The estimate after calls 2 to `steps`, like `first`, the estimate after one.
 
     given, first: (H, W, C), of one type: uint8, uint16 or float in [0, 1].
     restore(picture, scene, call): one call's prediction of a mirrored picture that nobody else
     holds, mirrored too; scene: of it unmirrored. call counts from 0: the first here is 1.
+    visible: (H, W), the pixels that are measured; None: all.
     """
     estimate = carried = first
     for call in range(1, steps):
         carried = mix(carried, estimate, STATE_STEP[call])
         seen = mix(carried, given, INPUT_WEIGHT[call])
-        prediction = restore(mirrored(seen), measure_of(seen), call)
+        prediction = restore(mirrored(seen), measure_of(seen, visible), call)
         estimate = mix(carried, mirrored(prediction), 1.0 / (call + 1))
     return estimate
 
 
-def measure_of(picture: Pixels) -> Scene:
-    """Scene code of a picture in colour or grey, (H, W, 3 or 1) -> (SCENE_SIZE,)."""
-    return measure_scene(np.broadcast_to(picture, (*picture.shape[:2], 3)))
+def measure_of(picture: Pixels, visible: Mask | None = None) -> Scene:
+    """Scene code of a picture in colour or grey, (H, W, 3 or 1) -> (SCENE_SIZE,).
+
+    visible: (H, W), the pixels that count; None: all.
+    """
+    return measure_scene(np.broadcast_to(picture, (*picture.shape[:2], 3)), visible)
 
 
 def mix(one: Pixels, other: Pixels, share: float) -> Pixels:

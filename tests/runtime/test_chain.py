@@ -40,7 +40,10 @@ class Same:
 
 
 def flat(level: int, side: int = 48) -> NDArray[Any]:
-    return np.full((side, side, 3), level, np.uint8)
+    """One level but in the last row: a picture of one colour is left as it is."""
+    pixels = np.full((side, side, 3), level, np.uint8)
+    pixels[-1] += 20
+    return pixels
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
@@ -89,7 +92,7 @@ def test_a_chain_begins_anew_where_it_must(frames_file: Path) -> None:
     def restored(level: int, anew: bool = False, side: int = 48) -> int:
         pixels = flat(level, side)
         linked.restore(pixels, SCENE, anew)
-        assert pixels.min() == pixels.max()
+        assert pixels[:-1].min() == pixels[:-1].max()
         return int(pixels[0, 0, 0])
 
     assert restored(100) == 140  # the first frame is a photo
@@ -119,7 +122,7 @@ def test_frames_before_the_shown_part_start_the_chain(frames_file: Path) -> None
     steady.observe(flat(100), 3.9, ahead_s=0.1)
     pixels = flat(100)
     steady.restore(pixels, 4.0)
-    assert photos.calls == 1 and pixels.max() == 120
+    assert photos.calls == 1 and pixels[0, 0, 0] == 120
 
 
 class Brighter:

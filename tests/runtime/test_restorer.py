@@ -41,7 +41,7 @@ def test_same_shape_and_type_come_back(
 
 
 def test_alpha_passes_untouched(restorer: Restorer) -> None:
-    image = (picture(24, 18, 4) * 255).astype(np.uint8)
+    image = (picture(24, 18, 4) * 255).astype(np.uint8) | np.uint8(1)  # no alpha is 0
     assert np.array_equal(restorer(image)[..., 3], image[..., 3])
     assert np.array_equal(restorer(image)[..., :3], restorer(image[..., :3].copy()))
 
@@ -62,8 +62,8 @@ def test_strength_blends_and_zero_is_the_input(restorer: Restorer) -> None:
 
 def test_scene_reaches_the_graph(restorer: Restorer) -> None:
     """The fake adds scene[0], the share of black red, before a sigmoid: the logit shows it."""
-    image = np.zeros((16, 16, 3), np.float32)
-    image[:, :8] = 1.0
+    image = 0.5 + 0.1 * picture(16, 16, 3)
+    image[::2, :, 0] = 0.0
     whole = restorer(image)
     engine = restorer._engine
     tensor = image.transpose(2, 0, 1)[None]
@@ -89,6 +89,8 @@ def test_light_code_in_closed_form() -> None:
         (np.zeros((0, 4, 3), np.uint8), "empty"),
         (np.zeros((4, 4, 3), np.int32), "got int32"),
         (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
+        (np.linspace(0, 255, 48, dtype=np.float32).reshape(4, 4, 3), r"got 0 to 255; divide"),
+        (np.linspace(-1, 1, 48).reshape(4, 4, 3), r"got -1 to 1; divide"),
     ],
 )
 def test_arrays_that_are_no_picture(

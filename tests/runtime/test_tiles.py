@@ -151,7 +151,6 @@ def test_progress_counts_every_tile(model_file: Path) -> None:
     restorer = Restorer(model_file, threads=1)
     restorer._window_pixels, restorer._tiling = 0, Tiling(20, 16, 4)
     seen: list[tuple[int, int]] = []
-    restorer.restore_pixels(
-        np.zeros((50, 70, 3), np.uint8), progress=lambda done, total: seen.append((done, total))
-    )
+    pixels = np.arange(50 * 70 * 3, dtype=np.uint8).reshape(50, 70, 3)
+    restorer.restore_pixels(pixels, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 12) for i in range(1, 13)]
