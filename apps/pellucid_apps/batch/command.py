@@ -15,11 +15,12 @@ import typer
 
 from pellucid import PellucidError
 
-from .engines import Engine, Pool, find_engine
+from .engines import find_engine
 from .estimate import describe, estimate
 from .folders import open_folder
 from .meter import Meter, hours
 from .plan import Plan, Shard, finished_rows, make_plan
+from .pool import Engine, Pool
 from .rows import (
     DONE,
     SKIPPED,

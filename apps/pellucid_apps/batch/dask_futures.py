@@ -18,7 +18,7 @@ from pellucid import PellucidError
 
 from . import rows
 from .child import Child
-from .engines import BLOCK, Pool, Rows
+from .pool import BLOCK, Pool, Rows
 from .rows import Row
 from .settings import Settings
 

@@ -8,9 +8,10 @@ from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
-from .engines import Pool, run_local
+from .local import run_local
 from .meter import hours
 from .plan import Plan
+from .pool import Pool
 from .rows import OK, Row
 from .settings import Settings
 

@@ -20,10 +20,8 @@ import ray
 import ray.data
 from numpy.typing import NDArray
 
-from pellucid import PellucidError
-
 from .child import Child
-from .engines import BLOCK, Pool, Rows
+from .pool import BLOCK, Pool, Rows, check_room
 from .rows import Row
 from .settings import Settings
 
@@ -80,14 +78,3 @@ def _cluster(pool: Pool, workers: int, threads: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def check_room(cpus: float, workers: int, threads: int) -> None:
-    """PellucidError unless a CPU is left beside the actors for Ray's own tasks."""
-    most = int((cpus - 1) // threads)
-    if workers > most:
-        raise PellucidError(
-            f"the Ray cluster has {cpus:.0f} CPUs; {workers} workers of {threads} thread(s) leave "
-            f"none for Ray's own tasks, and it would wait for ever; use --workers {max(most, 1)}"
-            + ("" if most >= 1 else " and fewer --threads, or a larger cluster")
-        )

@@ -1,0 +1,53 @@
+"""Photos through worker processes of this machine."""
+
+import queue
+import threading
+from collections.abc import Sequence
+
+from .child import Child
+from .pool import Pool, Rows
+from .rows import Row
+from .settings import Settings
+
+
+def run_local(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
+    """One thread a worker process: it waits for its worker and hands it the next photo."""
+    todo, taking = iter(names), threading.Lock()
+    told: queue.SimpleQueue[Row | BaseException | None] = queue.SimpleQueue()
+    children = [Child(settings) for _ in range(min(pool.workers, len(names)))]
+    stopping = threading.Event()
+
+    def serve(child: Child) -> None:
+        try:
+            while not stopping.is_set():
+                with taking:
+                    name = next(todo, None)
+                if name is None:
+                    break
+                told.put(child.restore(name))
+        except BaseException as error:
+            told.put(error)
+        finally:
+            child.close()
+            told.put(None)
+
+    threads = [threading.Thread(target=serve, args=(child,)) for child in children]
+    for thread in threads:
+        thread.start()
+    running = len(threads)
+    try:
+        while running:
+            answer = told.get()
+            if answer is None:
+                running -= 1
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                yield answer
+    finally:
+        stopping.set()
+        if running:
+            for child in children:
+                child.kill()
+        for thread in threads:
+            thread.join()
