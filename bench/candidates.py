@@ -1,4 +1,4 @@
-"""Networks that compete in the sweep, all by the denoiser contract, all of plain parts.
+"""Networks that compete in the sweep: picture (B, 3, H, W) in [-1, 1] -> restored picture.
 
 PlainUNet in several widths and depths; TwoPath, a wide trunk at a quarter of the resolution with or
 without a shallow path at half of it that keeps the detail; FFDNet's published shape as the anchor
@@ -16,6 +16,7 @@ from pellucid_student.layers import RepConv, ResidualBlock
 from pellucid_student.plain_unet import NANO, PICO, TINY, PlainUNet, PlainUNetConfig
 from pellucid_student.train import BODY as STUDENT_BODY
 from pellucid_teacher.networks.diffuir_unet import PRESETS, DiffUIRUNet
+from pellucid_teacher.processes import diffuir
 
 
 class DepthwiseBlock(nn.Module):
@@ -66,33 +67,32 @@ class TwoPathConfig:
 
 
 class TwoPath(nn.Module):
-    """Denoiser: images (B, 3, H, W) in [-1, 1], H and W multiples of `unshuffle`."""
+    """Pictures (B, 3, H, W) in [-1, 1], H and W multiples of `unshuffle`."""
 
     def __init__(self, config: TwoPathConfig) -> None:
         super().__init__()
         self.config = config
         block, r = BLOCKS[config.block], config.unshuffle
-        self.into = RepConv(6 * r * r, config.width)
+        self.into = RepConv(3 * r * r, config.width)
         self.trunk = nn.Sequential(*(block(config.width) for _ in range(config.depth)))
         self.stem = self.fine = self.up = None
         if config.detail:
-            self.stem = RepConv(24, config.detail)
+            self.stem = RepConv(12, config.detail)
             self.fine = nn.Sequential(*(block(config.detail) for _ in range(config.detail_blocks)))
             self.up = nn.ConvTranspose2d(config.width, config.detail, r // 2, stride=r // 2)
             self.head = RepConv(config.detail, 12, gain=0.01)
         else:
             self.head = RepConv(config.width, 3 * r * r, gain=0.01)
 
-    def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        """Estimate of I_in - I_0, (B, 3, H, W); time is not read: one table row would do it."""
-        both = torch.cat([x_t, condition], dim=1)
-        x = self.trunk(F.relu(self.into(F.pixel_unshuffle(both, self.config.unshuffle))))
+    def forward(self, picture: Tensor, scene: Tensor | None = None) -> Tensor:
+        """What the picture should be, (B, 3, H, W); the scene is not read."""
+        x = self.trunk(F.relu(self.into(F.pixel_unshuffle(picture, self.config.unshuffle))))
         if self.stem is None or self.fine is None or self.up is None:
             coarse: Tensor = F.pixel_shuffle(self.head(x), self.config.unshuffle)
-            return coarse
-        fine = F.relu(self.stem(F.pixel_unshuffle(both, 2)))  # (B, detail, H/2, W/2)
+            return picture + coarse
+        fine = F.relu(self.stem(F.pixel_unshuffle(picture, 2)))  # (B, detail, H/2, W/2)
         detail: Tensor = F.pixel_shuffle(self.head(self.fine(fine + self.up(x))), 2)
-        return detail
+        return picture + detail
 
 
 class FFDNetShape(nn.Module):
@@ -105,13 +105,27 @@ class FFDNetShape(nn.Module):
             nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
 
-    def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(condition, 2)
+    def forward(self, picture: Tensor, scene: Tensor | None = None) -> Tensor:
+        x = F.pixel_unshuffle(picture, 2)
         level = torch.zeros_like(x[:, :3])  # the noise map
         x = torch.cat([x, level], dim=1)
         for index, conv in enumerate(self.body):
             x = conv(x) if index == len(self.body) - 1 else F.relu(conv(x))
         return F.pixel_shuffle(x, 2)
+
+
+class DiffUIRStep(nn.Module):
+    """One step of DiffUIR-T, from its start state without noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = DiffUIRUNet(PRESETS["diffuir-t"])
+        self.start = 1.0 - float(diffuir.schedule().delta_bar[-1])
+
+    def forward(self, picture: Tensor, scene: Tensor | None = None) -> Tensor:
+        time = picture.new_full((len(picture),), 993.65)  # 1000·ᾱ_T
+        restored: Tensor = picture - self.network(self.start * picture, picture, time)
+        return restored
 
 
 def plain(widths: tuple[int, ...], depth: int = 1) -> PlainUNetConfig:
@@ -123,7 +137,7 @@ TIMED_ONLY = (ANCHOR, "diffuir-t")  # never trained here
 BODY = rf"{STUDENT_BODY}|(trunk|fine)\..*weight"  # kernels that Muon trains, TwoPath's too
 CANDIDATES: dict[str, Callable[[], nn.Module]] = {
     ANCHOR: FFDNetShape,
-    "diffuir-t": lambda: DiffUIRUNet(PRESETS["diffuir-t"]),
+    "diffuir-t": DiffUIRStep,
     "tiny": lambda: PlainUNet(TINY),
     "nano": lambda: PlainUNet(NANO),
     "pico": lambda: PlainUNet(PICO),

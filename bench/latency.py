@@ -19,10 +19,8 @@ from torch import Tensor, nn
 
 from pellucid_export.conv_reference import conv_stack
 from pellucid_student.layers import fold
-from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.scene import SCENE_SIZE
 from pellucid_teacher.macs import count_macs
-from pellucid_teacher.processes import diffuir
 
 REFERENCE_MACS = 8e9
 ENGINES = ("onnxruntime-f32", "onnxruntime-int8", "openvino-f32", "openvino-int8")
@@ -30,7 +28,7 @@ Call = Callable[[], object]
 
 
 class OneStep(nn.Module):
-    """A one-step restorer around a denoiser: (1, 3, H, W) in [0, 1] -> same.
+    """A one-step restorer around a network of candidates.py: (1, 3, H, W) in [0, 1] -> same.
 
     A student's scene code is given, as the runtime gives it, not measured in the graph.
     """
@@ -38,15 +36,9 @@ class OneStep(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.start = 1.0 - float(diffuir.schedule().delta_bar[-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        degraded = 2.0 * image - 1.0
-        if isinstance(self.network, PlainUNet):
-            clean = self.network.restore(degraded, torch.zeros(1, SCENE_SIZE))
-        else:
-            time_value = torch.full((1,), 999.0)
-            clean = degraded - self.network(self.start * degraded, degraded, time_value)
+        clean = self.network(2.0 * image - 1.0, torch.zeros(1, SCENE_SIZE))
         return ((clean.clamp(-1.0, 1.0)) + 1.0) / 2.0
 
 
@@ -65,7 +57,7 @@ def measure(
     """
     deployed = fold(network)
     told: dict[str, Any] = {
-        "gmac": count_macs(network, height, width).total / 1e9,
+        "gmac": count_macs(network, (1, 3, height, width)).total / 1e9,
         "params": sum(p.numel() for p in deployed.parameters()),
     }
     with tempfile.TemporaryDirectory() as name:

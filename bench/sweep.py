@@ -77,10 +77,14 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     network.eval()
     device = next(network.parameters()).device
     told: Results = {"steps": step, "minutes": args.minutes, "task": args.task}
-    told["crops"] = crops.psnr(network, 1, device)
+
+    def restore(degraded: torch.Tensor) -> torch.Tensor:
+        return network(degraded).clamp(-1.0, 1.0)
+
+    told["crops"] = crops.psnr(restore, device)
     if args.dev is not None:
         look = Watch.load(args.dev, pairs=16).look(
-            lambda picture: restore_whole(network, picture, 1, multiple=16, device=device)
+            lambda picture: restore_whole(restore, picture, 32, device)
         )
         told["watched"] = {set_name: after for set_name, (_, after) in look.figures.items()}
     return told

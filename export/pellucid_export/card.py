@@ -66,7 +66,7 @@ def macs_per_pixel(student: PlainUNet) -> float:
     The scene code's vector layers cost the same for any picture and are left out.
     """
     side = 4 * student.config.multiple
-    return count_macs(student, side, side).convolution / side**2
+    return count_macs(student, (1, 3, side, side)).convolution / side**2
 
 
 def weights_digest(student: PlainUNet) -> str:

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.steps import INPUT_WEIGHT, STATE_STEP
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.scene import SCENE_SIZE, measure_scene
+from pellucid_student.steps import refine
 from pellucid_student.temporal import accumulate
 
 from .mirror import mirror
@@ -16,7 +16,7 @@ UNMEASURED = -1.0
 
 
 class Restoration(nn.Module):
-    """K-step sampler of a folded student, unrolled, noise-free (start_noise 0).
+    """A folded student in K steps (`pellucid.steps`), unrolled.
 
     input:  (1, 3, H, W) sRGB in [0, 1], any H, W >= 1.
     scene:  (1, SCENE_SIZE) scene code of the whole picture; UNMEASURED entries are measured here.
@@ -24,7 +24,7 @@ class Restoration(nn.Module):
     output: (1, 3, H, W) in [0, 1].
 
     pictures: names of the picture inputs, before `scene`.
-    half: the network's weights and activations are float16; the sampler's own sums, the scene's
+    half: the network's weights and activations are float16; the sums between steps, the scene's
     measure and both ports stay float32, where they cost nothing and their rounding would add up.
     """
 
@@ -47,19 +47,18 @@ class Restoration(nn.Module):
         return restored[:, :, :height, :width]
 
     def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
-        """The sampler alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
-        clean = carried = _unit(self._opinion(self.student, picture, scene))
-        for call in range(1, self.steps):
-            later = self.student.get_submodule("later")
-            assert isinstance(later, PlainUNet)
-            carried = carried + STATE_STEP[call] * (clean - carried)
-            seen = carried + INPUT_WEIGHT[call] * (picture - carried)
-            prediction = _unit(self._opinion(later, seen, measure_scene(seen)))
-            clean = carried + (prediction - carried) / (call + 1)
-        return clean
+        """The steps alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
 
-    def _opinion(self, network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
-        """One call, (1, 3, H, W) in [0, 1] -> [-1, 1], unclipped, float32 as the sampler's sums."""
+        def predict(seen: Tensor) -> Tensor:
+            mirrored = self.student.get_submodule("later")
+            assert isinstance(mirrored, PlainUNet)
+            return _unit(self._predict(mirrored, seen, measure_scene(seen)))
+
+        first = _unit(self._predict(self.student, picture, scene))
+        return refine(picture, first, self.steps, predict)
+
+    def _predict(self, network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
+        """One call, (1, 3, H, W) in [0, 1] -> [-1, 1], unclipped, float32 like those sums."""
         code = network.scene_code(scene.to(self.dtype))
         given = 2.0 * picture - 1.0
         toned = network.tone(given, code)
@@ -81,7 +80,7 @@ class FrameRestoration(Restoration):
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
         scene = torch.where(scene < 0.0, measure_scene(picture), scene)
-        prediction = self._opinion(self.student, picture, scene)
+        prediction = self._predict(self.student, picture, scene)
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
         restored = _unit(accumulate(carried, prediction))
         return restored[:, :, :height, :width]

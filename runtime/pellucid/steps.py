@@ -1,13 +1,17 @@
-"""More than one step with one file: later calls see the picture half-restored.
+"""Two and three steps with one network: later calls see the picture half-restored.
 
-A call of a restorer judges a whole picture before it changes it: how dark, how hazy, how noisy. Its
-estimate tells whether it judged right. So the next call gets a picture with less wrong with it, a
-mix of the given one and the estimate so far (DiffUIR's state without noise), measures it anew, and
-sees it mirrored, since predictions from both sides err apart. The mean of all predictions counts.
+This is DiffUIR's sampler (Zheng et al., CVPR 2024) without noise, hence deterministic. Its state is
+then a mix of the given picture and of the estimates so far, so a later step is the same network on
+a picture with less wrong with it. The scene is measured anew, and the picture is mirrored, because
+predictions from both sides have different errors (geometric self-ensemble, Timofte et al., CVPR
+2016). The new estimate is the mean of all predictions.
+
+`refine_with` is the rule, for pictures of any array library; `refine` is its numpy form.
+`pellucid_student.steps` is its torch form, which exported files with several steps contain.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -15,20 +19,38 @@ from numpy.typing import NDArray
 
 from .scene import measure_scene
 
-INPUT_WEIGHT = (
-    1.0,
-    0.75,
-    0.5,
-)  # share of the given picture in what the first, second, third call sees
+# Share of the given picture in what the first, second and third call sees.
+INPUT_WEIGHT = (1.0, 0.75, 0.5)
 MOST_STEPS = len(INPUT_WEIGHT)
-# Share of the newest estimate in the state that a later call starts from: by how far DiffUIR's
-# schedule moves the state in each step, alpha_t - alpha_s.
+# Share of the newest estimate in the state that each call starts from: by how far DiffUIR's
+# schedule moves the state in a step, alpha_t - alpha_s.
 STATE_STEP = (1.0, 1.0, 0.823)
 
 Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 Scene = NDArray[np.float32]
 Restore = Callable[[Pixels, Scene, int], Pixels]
+Picture = TypeVar("Picture")
+
+
+def refine_with(
+    given: Picture,
+    first: Picture,
+    steps: int,
+    predict: Callable[[Picture, int], Picture],
+    mix: Callable[[Picture, Picture, float], Picture],
+) -> Picture:
+    """The estimate after calls 2 to `steps`; first: the estimate after one.
+
+    predict(picture, call): one call's prediction; call counts from 0, so the first here is 1.
+    mix(one, other, share): one + share·(other - one).
+    """
+    estimate = state = first
+    for call in range(1, steps):
+        state = mix(state, estimate, STATE_STEP[call])
+        prediction = predict(mix(state, given, INPUT_WEIGHT[call]), call)
+        estimate = mix(state, prediction, 1.0 / (call + 1))
+    return estimate
 
 
 def refine(
@@ -41,13 +63,11 @@ def refine(
     holds, mirrored too; scene: of it unmirrored. call counts from 0: the first here is 1.
     visible: (H, W), the pixels that are measured; None: all.
     """
-    estimate = carried = first
-    for call in range(1, steps):
-        carried = mix(carried, estimate, STATE_STEP[call])
-        seen = mix(carried, given, INPUT_WEIGHT[call])
-        prediction = restore(mirrored(seen), measure_of(seen, visible), call)
-        estimate = mix(carried, mirrored(prediction), 1.0 / (call + 1))
-    return estimate
+
+    def predict(seen: Pixels, call: int) -> Pixels:
+        return mirrored(restore(mirrored(seen), measure_of(seen, visible), call))
+
+    return refine_with(given, first, steps, predict, mix)
 
 
 def measure_of(picture: Pixels, visible: Mask | None = None) -> Scene:

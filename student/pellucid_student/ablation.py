@@ -8,17 +8,19 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from pellucid_teacher.data.corpus import Corpus
-from pellucid_teacher.training.dev_set import Picture, Watch, restore_whole
+from pellucid_teacher.training.dev_set import Watch
 from pellucid_teacher.training.loop import Report, TrainConfig
 
 from .distill import CONTROL, FULL, DistillRecipe, RunConfig, kept_student, train_distilled
 from .frozen_teacher import FrozenTeacher
 from .plain_unet import PlainUNet, PlainUNetConfig
+from .steps import restore, restore_photo
 from .validation import ValidationCrops
 from .weights import begin_from
 
@@ -27,15 +29,14 @@ _TAUGHT = replace(CONTROL, teacher=FULL.teacher, teacher_end=FULL.teacher_end)
 RECIPES: dict[str, DistillRecipe] = {
     "control": CONTROL,
     "teacher": _TAUGHT,
-    "features": replace(_TAUGHT, features=FULL.features),
     "gating": replace(_TAUGHT, gating=True),
-    "kept": replace(_TAUGHT, unroll=FULL.unroll),  # what has paid (LOG.md)
+    "kept": replace(_TAUGHT, unroll=FULL.unroll),  # what has paid
     "full": FULL,
     "frequency": replace(CONTROL, frequency=FULL.frequency),
     "coarse": replace(CONTROL, coarse=FULL.coarse),
     "unroll": replace(CONTROL, unroll=FULL.unroll),
 }
-DEFAULT_ARMS = ("control", "teacher", "features", "gating", "full")
+DEFAULT_ARMS = ("control", "teacher", "gating", "full")
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,14 @@ class Study:
 
     def measure(self, student: PlainUNet, arm: str, seed: int, step: int, ms: float) -> Result:
         """Figures of a network on the held-out crops and, if there are any, the watched sets."""
-        device = next(student.parameters()).device
-        crops = {str(k): self.crops.psnr(student, k, device) for k in STEPS}
+        device = student.read_scene.weight.device
+        crops = {}
         watched = {}
-        for steps in STEPS if self.watch is not None else ():
-
-            def restore(picture: Picture, steps: int = steps) -> Picture:
-                multiple = student.config.multiple
-                return restore_whole(student, picture, steps, multiple, device=device)
-
-            assert self.watch is not None
-            look = self.watch.look(restore)
+        for steps in STEPS:
+            crops[str(steps)] = self.crops.psnr(partial(restore, student, steps=steps), device)
+            if self.watch is None:
+                continue
+            look = self.watch.look(partial(restore_photo, student, steps=steps))
             watched[str(steps)] = {name: after for name, (_, after) in look.figures.items()}
         return Result(arm, seed, step, ms, crops, watched)
 

@@ -1,7 +1,7 @@
 """Units whose ReLU never opens get a fresh start; the network's pictures stay the same.
 
 A unit dies when bias, gate and kernel drift below all that its input can give; no gradient brings
-it back. Nine tenths of one trained student were dead before anybody looked (LOG.md).
+it back. Nine tenths of one trained student were dead before anybody looked.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from pellucid_teacher.data.stream import Shard, batches
 from pellucid_teacher.data.synthesis import Synthesis
-from pellucid_teacher.processes import diffuir
 from pellucid_teacher.training.loop import Report, TrainConfig
 
 from .layers import RepConv, ResidualBlock
-from .objective import SCHEDULE
 from .plain_unet import PlainUNet
 
 GAIN = 0.3  # of a fresh kernel: loud enough to be heard, not to drown its neighbours
@@ -48,7 +46,7 @@ def look(model: PlainUNet, synthesis: Synthesis, config: TrainConfig) -> None:
     shard, tasks = Shard(config.batch_size), len(synthesis.cycle)
     device = model.read_scene.weight.device
     for batch in batches(synthesis, config.seed, shard, 0, tasks, workers=0):
-        diffuir.sample(model, SCHEDULE, batch.to(device).degraded, steps=1)
+        model(batch.to(device).degraded)
 
 
 @torch.no_grad()

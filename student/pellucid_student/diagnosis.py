@@ -1,7 +1,7 @@
 """What is wrong with this picture? A few vector layers read it off the scene code.
 
 One network for seven tasks learns much faster when it is told which task it faces: with the true
-label as an input, 1,600 steps cured dark and hazy photos better than 16,000 without (LOG.md). No
+label as an input, 1,600 steps cured dark and hazy photos better than 16,000 without. No
 user gives labels, so a classifier is trained first, on the synthesis' own labels, in a few minutes;
 the network then learns beside it, frozen, with its doubts and mistakes.
 """
@@ -28,13 +28,16 @@ EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 25, 64, 2e-3, 3e-2
 
 class Diagnosis(nn.Module):
     """Scene code (B, SCENE_SIZE), or what else `inputs` numbers tell -> probability of every task
-    of TASKS, (B, 7)."""
+    of `tasks`, (B, len(tasks))."""
 
-    def __init__(self, width: int, inputs: int = SCENE_SIZE) -> None:
+    def __init__(
+        self, width: int, tasks: tuple[str, ...] = TASKS, inputs: int = SCENE_SIZE
+    ) -> None:
         super().__init__()
+        self.tasks = tasks
         self.layer1 = nn.Linear(inputs, width)
         self.layer2 = nn.Linear(width, width // 2)
-        self.layer3 = nn.Linear(width // 2, len(TASKS))
+        self.layer3 = nn.Linear(width // 2, len(tasks))
         self.forget()
 
     def forget(self) -> None:
@@ -50,7 +53,7 @@ class Diagnosis(nn.Module):
         return self.logits(scene, 0.0).softmax(dim=1)
 
     def logits(self, scene: Tensor, dropout: float) -> Tensor:
-        """(B, inputs) -> (B, 7)."""
+        """(B, inputs) -> (B, len(tasks))."""
         x = F.dropout(F.relu(self.layer1(scene)), dropout)
         x = F.dropout(F.relu(self.layer2(x)), dropout)
         out: Tensor = self.layer3(x)

@@ -1,18 +1,16 @@
 """Distillation: the student's objective with a teacher, every ingredient a switch.
 
-    L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ψ·features  +  ω·ST-LPIPS
+    L = mean_b log( |S - GT| + λ·g·|S - T| + φ·|F(S - GT)| + ENOUGH )  +  ω·ST-LPIPS
 
-S, T, GT are residuals at one call of the student's own sampler; λ falls and ψ ends at 0 over the
-run, so the truth has the last word. With everything off but the later calls it is
-`objective.call_loss`; without them too, the control that any teacher has to beat.
+S, T, GT are the student's, the teacher's and the clean picture; λ falls over the run, so the truth
+has the last word. With everything off but the later calls it is `objective.call_loss`; without them
+too, the control that any teacher has to beat.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +22,13 @@ from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from . import losses
-from .adapters import Learner, recorded
 from .dead_channels import kept_alive, look
 from .diagnosis import prepare_diagnosis
 from .frozen_teacher import FrozenTeacher
-from .objective import ENOUGH, LATER, at_some_call, one_call
+from .objective import ENOUGH, LATER, at_some_call
 from .perceptual import load_st_lpips, st_lpips
 from .plain_unet import PlainUNet
 from .weights import Provenance, continued, save_student
-
-STUDENT = "student."  # of the parameter names of a Learner
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class DistillRecipe:
     """teacher, teacher_end: weight λ of the teacher term at start and end; 0 and 0: no teacher.
     gating: pull only where the teacher is nearer to the truth than the student, by how much it is.
     teacher_share: share of the steps that ask the teacher (a large one costs more than the step).
-    frequency: weight φ of the spectrum's L1. features: weight ψ of the maps' L1 at the start.
+    frequency: weight φ of the spectrum's L1.
     coarse: share of the run on targets reduced 4, then 2 times.
     unroll: share of the batches that are states which the student's own later calls will meet.
     perceptual: weight of ST-LPIPS, outside the logarithm; for a build that looks sharp at a cost in
@@ -53,7 +48,6 @@ class DistillRecipe:
     gating: bool = True
     teacher_share: float = 1.0
     frequency: float = 0.05
-    features: float = 0.1
     coarse: float = 0.15
     unroll: float = LATER
     perceptual: float = 0.0
@@ -65,13 +59,13 @@ class DistillRecipe:
 
     @property
     def asks_teacher(self) -> bool:
-        return max(self.teacher, self.teacher_end, self.features) > 0.0
+        return max(self.teacher, self.teacher_end) > 0.0
 
 
-CONTROL = DistillRecipe(0.0, 0.0, False, 1.0, 0.0, 0.0, 0.0, 0.0)
+CONTROL = DistillRecipe(0.0, 0.0, False, 1.0, 0.0, 0.0, 0.0)
 FULL = DistillRecipe()
 PERCEPTUAL = replace(FULL, perceptual=0.1)
-INGREDIENTS = ("gating", "frequency", "features", "coarse", "unroll", "perceptual")
+INGREDIENTS = ("gating", "frequency", "coarse", "unroll", "perceptual")
 
 
 def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
@@ -79,7 +73,7 @@ def with_ingredients(names: list[str], teacher: bool) -> DistillRecipe:
     unknown = [name for name in names if name not in INGREDIENTS]
     if unknown:
         raise ValueError(f"unknown ingredient {unknown[0]!r}; known: {', '.join(INGREDIENTS)}")
-    needy = [name for name in names if name in ("gating", "features")]
+    needy = [name for name in names if name == "gating"]
     if needy and not teacher:
         raise ValueError(f"the ingredient {needy[0]!r} needs a teacher: add --teacher PATH")
     base = replace(CONTROL, teacher=FULL.teacher, teacher_end=FULL.teacher_end)
@@ -97,51 +91,32 @@ class DistillLoss:
         self.eye = load_st_lpips() if recipe.perceptual else {}
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """model: a Learner, also inside DistributedDataParallel. Returns ()."""
-        learner: Any = getattr(model, "module", model)
+        """model: the student, also inside DistributedDataParallel. Returns ()."""
         recipe = self.recipe
         asked = self.frozen is not None and recipe.asks_teacher
         if asked and recipe.teacher_share < 1.0:
             asked = float(torch.rand(1, generator=generator)) < recipe.teacher_share
-        scales = learner.scales if asked and recipe.features else ()
-        taught: Tensor | None = None
         seen = at_some_call(model, batch, generator, recipe.unroll)
-        with ExitStack() as stack:
-            if scales:
-                ours = stack.enter_context(recorded(learner.student, scales))
-            residual = one_call(model, seen.degraded).float()
-        if asked and self.frozen is not None:
-            with ExitStack() as stack:
-                if scales:
-                    theirs = stack.enter_context(recorded(self.frozen.network, scales))
-                taught = seen.degraded - self.frozen.restore(batch.degraded)
-        error = self._error(residual, seen.degraded - seen.clean, taught)  # (B,)
-        value = torch.log(error + ENOUGH).mean()
+        restored = model(seen.degraded).float()
+        taught = self.frozen.restore(batch.degraded) if asked and self.frozen is not None else None
+        value = torch.log(self._error(restored, seen.clean, taught) + ENOUGH).mean()
         if recipe.perceptual:
-            restored = seen.degraded - residual
             value = value + recipe.perceptual * st_lpips(self.eye, restored, batch.clean).mean()
-        if scales:
-            weight = losses.annealed(recipe.features, 0.0, self.progress)
-            features: Tensor = learner.feature_loss(ours, theirs)
-            return value + weight * features
-        # Every parameter needs a gradient, or processes would wait for each other's for ever.
-        for parameter in learner.adapters.parameters():
-            value = value + 0.0 * parameter.sum()
         return value
 
-    def _error(self, residual: Tensor, truth: Tensor, taught: Tensor | None) -> Tensor:
+    def _error(self, restored: Tensor, clean: Tensor, taught: Tensor | None) -> Tensor:
         """The sum inside the logarithm, (B,)."""
         recipe = self.recipe
         factor = losses.coarseness(self.progress, recipe.coarse)
-        residual, truth = losses.pooled(residual, factor), losses.pooled(truth, factor)
-        error = losses.rms(residual, truth)
+        restored, clean = losses.pooled(restored, factor), losses.pooled(clean, factor)
+        error = losses.rms(restored, clean)
         weight = losses.annealed(recipe.teacher, recipe.teacher_end, self.progress)
         if taught is not None and weight:
             taught = losses.pooled(taught, factor)
-            gate = losses.gate(residual, taught, truth) if recipe.gating else None
-            error = error + weight * losses.l1(residual, taught, gate)
+            gate = losses.gate(restored, taught, clean) if recipe.gating else None
+            error = error + weight * losses.l1(restored, taught, gate)
         if recipe.frequency:
-            error = error + recipe.frequency * losses.frequency_l1(residual, truth)
+            error = error + recipe.frequency * losses.frequency_l1(restored, clean)
         return error
 
 
@@ -163,22 +138,15 @@ def train_distilled(
     minutes: float | None = None,
     frozen: FrozenTeacher | None = None,
 ) -> Iterator[Report]:
-    """Train or resume `student` in `folder`; every report's `ema` is a denoiser.
+    """Train or resume `student` in `folder`; every report's `ema` is the network to keep.
 
     Raises ValueError if the recipe asks for a teacher and there is none.
     """
     torch.manual_seed(course.train.seed)
     loss = DistillLoss(course.recipe, frozen)
-    aim = frozen.network if frozen is not None and course.recipe.features else None
-    learner = Learner(student, aim)
-    learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     synthesis = Synthesis(corpus, course.crop, course.mix, course.train.batch_size)
     config = course.train
-    prefix = STUDENT.replace(".", "[.]")
-    if config.fast:
-        config = replace(config, fast=f"{prefix}(?:{config.fast})")
-    if config.muon:
-        config = replace(config, muon=f"{prefix}(?:{config.muon})")
     # A step's progress must be known before the step, also for the first one after a resume.
     if not (folder / "state.pt").exists():
         prepare_diagnosis(student.diagnosis, synthesis, course.train, minutes)
@@ -187,11 +155,11 @@ def train_distilled(
         spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)
         loss.progress = max(int(told["step"]) / config.steps, spent)
         del told
-    reports = train(learner, loss, synthesis, config, folder, minutes)
+    reports = train(student, loss, synthesis, config, folder, minutes)
     for report in kept_alive(
         reports,
         student,
-        lambda report: cast(Learner, report.ema).student,
+        lambda report: report.ema,
         lambda: look(student, synthesis, config),
         config.seed,
     ):
@@ -200,17 +168,10 @@ def train_distilled(
 
 
 def kept_student(student: PlainUNet, folder: Path) -> tuple[PlainUNet, int]:
-    """Fill `student` with the averaged weights of a run's last checkpoint, adapters left out;
-    returns it with the run's step."""
+    """Fill `student` with the averaged weights of a run's last checkpoint; returns it with the
+    run's step."""
     average, step = averaged_weights(folder)
-    weights = {
-        name.removeprefix(STUDENT): value
-        for name, value in average.items()
-        if name.startswith(STUDENT)
-    }
-    if not weights:
-        raise ValueError(f"{folder} holds a run without distillation; use its own command")
-    student.load_state_dict(weights)
+    student.load_state_dict(average)
     return student, step
 
 

@@ -1,6 +1,6 @@
 """The single terms of distillation, each a small function with a closed form.
 
-Residuals and images are (B, 3, H, W) on the scale of [-1, 1]; every term is a value a sample, (B,).
+Pictures are (B, 3, H, W) on the scale of [-1, 1]; every term is a value a sample, (B,).
 """
 
 import torch
@@ -42,18 +42,6 @@ def frequency_l1(a: Tensor, b: Tensor) -> Tensor:
     """
     spectrum = torch.view_as_real(torch.fft.rfft2((a - b).float(), norm="ortho"))
     return spectrum.abs().sum(dim=-1).mean(dim=(1, 2, 3))
-
-
-def feature_l1(adapted: Tensor, target: Tensor) -> Tensor:
-    """L1 between an adapted student map and the teacher's, channels of the latter standardised, ().
-
-    Both (B, C, h, w). Channels of a teacher differ in scale by orders of magnitude; standardised
-    over the batch and the picture, each asks for the same attention.
-    """
-    target = target.float()
-    mean = target.mean(dim=(0, 2, 3), keepdim=True)
-    std = target.std(dim=(0, 2, 3), keepdim=True).clamp(min=1e-4)
-    return (adapted.float() - (target - mean) / std).abs().mean()
 
 
 def pooled(image: Tensor, factor: int) -> Tensor:

@@ -55,7 +55,11 @@ def _refuse_shrinking(small: PlainUNet, large: PlainUNet) -> None:
         (old.code_width, new.code_width),
         (old.diagnosis_width, new.diagnosis_width),
     ]
-    if len(old.widths) != len(new.widths) or any(after < before for before, after in pairs):
+    if (
+        len(old.widths) != len(new.widths)
+        or any(after < before for before, after in pairs)
+        or new.degradations[: len(old.degradations)] != old.degradations
+    ):
         raise ValueError(
             f"cannot grow {old} into {new}: expected as many levels and no less of any"
         )

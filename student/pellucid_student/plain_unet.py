@@ -9,10 +9,10 @@ Notable choices, each for a device
 - What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
   that enters as a bias per channel of every level, as one inside every block (its gate) and as a
   tone curve on the input.
-- Without noise a state is a mix of the degraded picture and the estimates so far. So a later call
-  is this same network on a picture with less wrong with it: half-restored, its scene measured
-  anew, and mirrored, since mirrored predictions err apart (geometric self-ensemble, Timofte et al.,
-  CVPR 2016). The new estimate is the mean of all predictions. A time step has nothing left to say.
+
+What it is: the noise-free, deterministic form of DiffUIR's sampler. Without noise a state of that
+sampler is a mix of the degraded picture and the estimates so far, itself a picture, so a step is
+a map from picture to picture and needs no time: this network. `steps.py` has two and three steps.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,28 +22,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid.steps import INPUT_WEIGHT
 from pellucid_teacher.data.synthesis import TASKS
-from pellucid_teacher.processes import diffuir
 
 from .diagnosis import Diagnosis
 from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
 
-# Every t that a one-, two- or three-step sampler visits -> which call that is, from 0. The last t
-# is where all of them start.
-CALLS = {t: call for steps in (1, 2, 3) for call, t in enumerate(diffuir.step_grid(steps))}
+# What the classifier of the first weights tells apart; files without names of their own have these.
+FIRST_DEGRADATIONS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
 
 
 @dataclass(frozen=True)
 class PlainUNetConfig:
-    """Widths and depths from 1/2 resolution down; the last level has no decoder of its own."""
+    """Widths and depths from 1/2 resolution down; the last level has no decoder of its own.
+
+    degradations: what `diagnosis` tells apart, in the order of its outputs.
+    """
 
     widths: tuple[int, ...] = (32, 64, 96, 80)
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
     decoder_blocks: tuple[int, ...] = (2, 1, 1)
     code_width: int = 64
     diagnosis_width: int = 128
+    degradations: tuple[str, ...] = TASKS
 
     def __post_init__(self) -> None:
         levels = len(self.widths)
@@ -73,11 +74,12 @@ class PlainUNetConfig:
             decoder_blocks=tuple(told["decoder_blocks"]),
             code_width=int(told["code_width"]),
             diagnosis_width=int(told["diagnosis_width"]),
+            degradations=tuple(told.get("degradations", FIRST_DEGRADATIONS)),
         )
 
 
 TINY = PlainUNetConfig()
-NANO = PlainUNetConfig((32, 48, 32, 32))  # what pruning tiny gives (LOG.md)
+NANO = PlainUNetConfig((32, 48, 32, 32))  # what pruning tiny gives
 PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=24)
 # Too large for a phone: a teacher of the others, 5 times the parameters and 4 times the operations.
 LARGE = PlainUNetConfig((64, 112, 160, 192), (1, 1, 2, 2), (2, 2, 2), code_width=96)
@@ -85,7 +87,10 @@ PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO, "large": LARGE}
 
 
 class PlainUNet(nn.Module):
-    """Denoiser for DiffUIR's process; images (B, 3, H, W) in [-1, 1], H and W multiples of 16."""
+    """One call of a restorer: pictures (B, 3, H, W) in [-1, 1] -> what they should be, same.
+
+    H and W must be multiples of `config.multiple`.
+    """
 
     def __init__(self, config: PlainUNetConfig = TINY) -> None:
         super().__init__()
@@ -109,54 +114,30 @@ class PlainUNet(nn.Module):
             for n, c in zip(config.decoder_blocks, widths[:-1], strict=True)
         )
         self.head = RepConv(widths[0], 12, gain=0.01)
-        self.diagnosis = Diagnosis(config.diagnosis_width).requires_grad_(False)
+        self.diagnosis = Diagnosis(config.diagnosis_width, config.degradations).requires_grad_(
+            False
+        )
         self.read_scene = nn.Linear(SCENE_SIZE, config.code_width)
-        self.read_diagnosis = nn.Linear(len(TASKS), config.code_width, bias=False)
+        self.read_diagnosis = nn.Linear(len(config.degradations), config.code_width, bias=False)
         self.code = nn.Linear(config.code_width, config.code_width)
         self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths)
         self.curve = nn.Linear(config.code_width, 9)
         nn.init.zeros_(self.curve.weight)
         nn.init.zeros_(self.curve.bias)
-        schedule = diffuir.schedule()
-        every_t = torch.arange(len(schedule.alpha_bar))  # (T,)
-        self.register_buffer("times", schedule.time(every_t), persistent=False)
-        # x_t = (alpha_T - alpha_t) E + (1 - alpha_T + alpha_t - delta_t) I_in for a state reached
-        # without noise, E the weighted mean of the estimates so far.
-        own = schedule.alpha_bar[-1] - schedule.alpha_bar  # (T,), 0 at the last
-        given = 1.0 - own - schedule.delta_bar
-        self.register_buffer("unmix", torch.stack([own, given]).float(), persistent=False)
-        # A sampler of more than three steps gets the call of the nearest t.
-        nearest = [min(CALLS, key=lambda visited: abs(visited - t)) for t in every_t.tolist()]
-        calls = torch.tensor([CALLS[t] for t in nearest])
-        self.register_buffer("left", torch.tensor(INPUT_WEIGHT)[calls], persistent=False)
-        self.register_buffer("shares", 1.0 / (1.0 + calls), persistent=False)
 
-    def forward(
-        self, x_t: Tensor, condition: Tensor, time: Tensor, scene: Tensor | None = None
-    ) -> Tensor:
-        """Estimate of I_res = I_in - I_0 by the denoiser contract.
+    def forward(self, picture: Tensor, scene: Tensor | None = None) -> Tensor:
+        """One call: what the picture should be, (B, 3, H, W) in [-1, 1] -> same, unclipped.
 
-        scene: (B, SCENE_SIZE) of the condition, or None to measure it. Later calls measure theirs.
+        scene: (B, SCENE_SIZE) of the whole picture, if `picture` is a part of it or mirrored;
+        None: measure it here.
         """
-        t = (time[:, None] - self.get_buffer("times")[None, :]).abs().argmin(dim=1)  # (B,)
-        own, given = self.get_buffer("unmix")[:, t, None, None, None]  # (B, 1, 1, 1) each
-        left, share = (self.get_buffer(name)[t, None, None, None] for name in ("left", "shares"))
-        later = own > 0.0
-        so_far = (x_t - given * condition) / own.clamp(min=1e-6)
-        so_far = torch.where(later, so_far, condition).clamp(-1.0, 1.0)
-        picture = so_far + left * (condition - so_far)
-        if scene is None or bool(later.any()):
-            measured = measure_scene((picture + 1.0) / 2.0)
-            scene = measured if scene is None else torch.where(later[:, 0, :, 0], measured, scene)
-        prediction = self.restore(torch.where(later, picture.flip(3), picture), scene)
-        prediction = torch.where(later, prediction.flip(3).clamp(-1.0, 1.0), prediction)
-        return condition - (so_far + share * (prediction - so_far))
-
-    def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
-        """One call: what the picture should be, (B, 3, H, W) in [-1, 1], unclipped."""
-        code = self.scene_code(scene)
+        code = self.scene_code(self.scene_of(picture) if scene is None else scene)
         toned = self.tone(picture, code)
         return toned + self.detail(torch.cat([picture, toned], dim=1), code)
+
+    def scene_of(self, picture: Tensor) -> Tensor:
+        """Scene vector of pictures in [-1, 1]: (B, 3, H, W) -> (B, SCENE_SIZE)."""
+        return measure_scene((picture + 1.0) / 2.0)
 
     def scene_code(self, scene: Tensor) -> Tensor:
         """(B, SCENE_SIZE) -> (B, code_width)."""

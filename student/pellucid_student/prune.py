@@ -4,12 +4,12 @@ torch-pruning's dependency graph says which weights belong to one channel (skips
 tie a whole level together) and how much each channel weighs. Which widths to keep is decided here,
 16 channels at a time, so that a PlainUNetConfig describes the result and it reloads like any other:
 by what cuts cost on pictures (sensitivity; Li et al., ICLR 2017, §3.2) where there are some, since
-magnitudes of different levels cannot be compared (LOG.md, 2026-11-22).
+magnitudes of different levels cannot be compared.
 """
 
 import copy
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from pellucid_teacher.macs import count_macs
 
 from .layers import RepConv, fold
 from .plain_unet import PlainUNet, PlainUNetConfig
+from .steps import restore
 from .validation import ValidationCrops
 from .weights import parameter_count
 
@@ -84,7 +85,7 @@ def _cut(student: PlainUNet, config: PlainUNetConfig) -> PlainUNet:
 def macs(config: PlainUNetConfig) -> int:
     """Multiply-accumulates of the convolutions for one smallest valid square picture."""
     side = 4 * config.multiple
-    return count_macs(PlainUNet(config), side, side).convolution
+    return count_macs(PlainUNet(config), (1, 3, side, side)).convolution
 
 
 @cache
@@ -171,7 +172,8 @@ def _sensitivity(
 
 def _quality(student: PlainUNet, crops: ValidationCrops) -> float:
     """dB after one step, mean over tasks."""
-    figures = crops.psnr(student, 1, next(student.parameters()).device)
+    device = next(student.parameters()).device
+    figures = crops.psnr(partial(restore, student), device)
     return sum(figures.values()) / len(figures)
 
 

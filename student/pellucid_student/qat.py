@@ -134,7 +134,7 @@ class Guarded:
     drop_db: float
 
 
-def guard(model: PlainUNet, judge: Callable[[nn.Module], float], max_drop: float) -> Guarded:
+def guard(model: PlainUNet, judge: Callable[[PlainUNet], float], max_drop: float) -> Guarded:
     """Return layers to float, the most harmful first, until the loss is within `max_drop` dB.
 
     judge: mean dB of a network on pictures that are in no evaluation set. The loss is counted from

@@ -1,25 +1,27 @@
 """Who of several specialists is asked? Read off the maps of the general network's encoder.
 
 The diagnosis inside a student sees 176 numbers, which is what a phone can afford. It takes two of
-25 pictures in light rain for something else, and a specialist that never saw rain leaves it there
-(LOG.md, 2026-11-22). A network that removes rain knows what streaks look like: the mean and the RMS
-of every map of its encoder, beside the scene code, name nine pictures of ten.
+25 pictures in light rain for something else, and a specialist that never saw rain leaves it there.
+A network that removes rain knows what streaks look like: the mean and the RMS of every map of its
+encoder, beside the scene code, name nine pictures of ten.
 """
 
+import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor
 
 from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.weights import write_tensors
 
 from .diagnosis import Diagnosis, fit, labelled
-from .plain_unet import PlainUNet, PlainUNetConfig
+from .plain_unet import FIRST_DEGRADATIONS, PlainUNet, PlainUNetConfig
 from .scene import SCENE_SIZE, measure_scene
 
 WIDTH = 64
+KEY = "pellucid.router"  # in the header: names of the tasks; the first files had none
 
 
 def evidence_size(config: PlainUNetConfig) -> int:
@@ -58,20 +60,23 @@ def train_router(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        router = Diagnosis(WIDTH, evidence_size(network.config))
+        router = Diagnosis(WIDTH, inputs=evidence_size(network.config))
     return router, fit(router, codes, tasks, seed)
 
 
 def save_router(path: Path, router: Diagnosis) -> None:
     """Write float32 safetensors, replacing `path` atomically."""
-    write_tensors(path, router.state_dict(), {})
+    write_tensors(path, router.state_dict(), {KEY: json.dumps(router.tasks)})
 
 
 def load_router(path: Path, config: PlainUNetConfig) -> Diagnosis:
     """The router of a general network of `config`. Raises ValueError for any other file."""
-    router = Diagnosis(WIDTH, evidence_size(config)).requires_grad_(False)
+    with safe_open(path, framework="pt") as file:
+        tasks = json.loads((file.metadata() or {}).get(KEY, json.dumps(FIRST_DEGRADATIONS)))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    router = Diagnosis(WIDTH, tuple(tasks), evidence_size(config)).requires_grad_(False)
     try:
-        router.load_state_dict(load_file(path))
+        router.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(
             f"{path}: no router for a general network of widths {config.widths}; train it again "

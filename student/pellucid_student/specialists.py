@@ -1,10 +1,10 @@
 """A teacher of several large networks: each picture goes to the one whose task it is.
 
-Seven tasks in one network get in each other's way however large it is (LOG.md). Copies of one
+Seven tasks in one network get in each other's way however large it is. Copies of one
 general network that went on learning a single task each do not; who is asked is read off the
 picture, so the whole is as blind and as universal as the student that learns from it. One network
 runs a picture: parameters add up, work does not (hard routing; Shazeer et al., ICLR 2017, §1).
-Opinions weighted by their probability were worse (LOG.md, 2026-11-22).
+Opinions weighted by their probability were worse.
 """
 
 from pathlib import Path
@@ -12,12 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pellucid_teacher.data.synthesis import TASKS
-
 from .diagnosis import Diagnosis
 from .plain_unet import PlainUNet
 from .router import evidence, load_router
 from .scene import measure_scene
+from .steps import restore
 from .weights import load_student
 
 GENERAL = "general"  # file name of the network that takes what no specialist takes
@@ -25,9 +24,9 @@ ROUTER = "router"  # file name of what chooses; without it the general network's
 
 
 class Specialists(nn.Module):
-    """Denoiser for DiffUIR's process, by the denoiser contract; specialists: task -> its network.
+    """A general network and, for some tasks, a network of their own: task -> network.
 
-    Raises ValueError for a task that is none of TASKS.
+    Raises ValueError for a task that the general network's classifier does not know.
     """
 
     def __init__(
@@ -37,9 +36,10 @@ class Specialists(nn.Module):
         router: Diagnosis | None = None,
     ) -> None:
         super().__init__()
-        unknown = sorted(specialists.keys() - set(TASKS))
+        tasks = general.config.degradations
+        unknown = sorted(specialists.keys() - set(tasks))
         if unknown:
-            raise ValueError(f"no task is called {unknown[0]!r}; tasks: {', '.join(TASKS)}")
+            raise ValueError(f"no task is called {unknown[0]!r}; tasks: {', '.join(tasks)}")
         self.networks = nn.ModuleDict({GENERAL: general, **specialists})
         self.router = router
 
@@ -54,25 +54,27 @@ class Specialists(nn.Module):
         """Input height and width must be multiples of this."""
         return self.general.config.multiple
 
-    def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        """The chosen networks' estimates of I_res = I_in - I_0, (B, 3, H, W)."""
-        picture = (condition + 1.0) / 2.0
-        scene = measure_scene(picture)  # (B, SCENE_SIZE)
-        asked = self.asked(picture, scene)
-        estimate = torch.empty_like(condition)
+    def restore(self, degraded: Tensor, steps: int = 1) -> Tensor:
+        """Each picture by its network, in `steps` calls: (B, 3, H, W) in [-1, 1] -> same."""
+        picture = (degraded + 1.0) / 2.0
+        asked = self.asked(picture, measure_scene(picture))
+        restored = torch.empty_like(degraded)
         for name in set(asked):
             at = [n for n, other in enumerate(asked) if other == name]
-            estimate[at] = self.networks[name](x_t[at], condition[at], time[at], scene[at])
-        return estimate
+            network = self.networks[name]
+            assert isinstance(network, PlainUNet)
+            restored[at] = restore(network, degraded[at], steps)
+        return restored
 
     def asked(self, picture: Tensor, scene: Tensor) -> list[str]:
         """Who restores each picture, (B, 3, H, W) in [0, 1] with its scene code: a specialist's
         task or GENERAL."""
         if self.router is None:
-            found = self.general.diagnosis(scene)  # (B, 7)
+            found, names = self.general.diagnosis(scene), self.general.config.degradations
         else:
-            found = self.router(evidence(self.general, picture, scene))
-        tasks = [TASKS[n] for n in found.argmax(dim=1).tolist()]
+            found = self.router(evidence(self.general, picture, scene))  # (B, tasks)
+            names = self.router.tasks
+        tasks = [names[n] for n in found.argmax(dim=1).tolist()]
         return [task if task in self.networks else GENERAL for task in tasks]
 
 

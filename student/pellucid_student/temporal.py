@@ -1,4 +1,4 @@
-"""The sampler's chain spread over time: a frame starts from the last frame's estimate.
+"""The student's steps spread over time: a frame starts from the last frame's estimate.
 
 A second call takes the mean of its own prediction and the estimate so far. In a clip the result
 of the frame before is such an estimate, once it is carried along the motion: so one call a frame
@@ -8,7 +8,7 @@ alone: cells of 8x8 px whose means differ tell (`trust`). Photos' weights can do
 
 In training the chain runs over a short clip, on the motion that the runtime would find, and only
 its last call is trained; with one frame it is the photo's own first call. Exposure suffers in such
-a training (LOG.md), so its weights are for frames only.
+a training, so its weights are for frames only.
 """
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pellucid_teacher.data.stream import Batch
 
 from .losses import rms
-from .objective import ENOUGH, one_call
+from .objective import ENOUGH
 
 CELL = 8  # px: grain and drops are averaged away, things are not
 TRUST_REACH = CELL + CELL // 2  # px: a cell, and half of one between two centres
@@ -57,12 +57,12 @@ def accumulate(carried: Tensor, prediction: Tensor) -> Tensor:
 
 
 def frame_call(model: nn.Module, degraded: Tensor, carried: Tensor | None) -> Tensor:
-    """Residual of a frame, (B, 3, H, W), by one call.
+    """A frame restored by one call, (B, 3, H, W), unclipped.
 
     carried: the last frame's estimate, warped; None for a first frame.
     """
-    residual = one_call(model, degraded)
-    return residual if carried is None else degraded - accumulate(carried, degraded - residual)
+    prediction: Tensor = model(degraded)
+    return prediction if carried is None else accumulate(carried, prediction)
 
 
 @torch.no_grad()
@@ -74,8 +74,7 @@ def restore_clip(model: nn.Module, degraded: Tensor, flow: Tensor) -> list[Tenso
     restored: list[Tensor] = []
     for f in range(degraded.shape[1]):
         carried = warp(restored[-1], flow[:, f - 1]) if restored else None
-        frame = degraded[:, f]
-        restored.append((frame - frame_call(model, frame, carried)).clamp(-1.0, 1.0))
+        restored.append(frame_call(model, degraded[:, f], carried).clamp(-1.0, 1.0))
     return restored
 
 
@@ -91,9 +90,8 @@ def temporal_loss(model: nn.Module, batch: Batch, generator: torch.Generator) ->
     if at > 0:
         before = restore_clip(model, batch.degraded[:, :at], batch.flow)
         carried = warp(before[-1], batch.flow[:, at - 1])
-    frame = batch.degraded[:, at]
-    residual = frame_call(model, frame, carried)
-    return torch.log(rms(residual.float(), frame - batch.clean[:, at]) + ENOUGH).mean()
+    restored = frame_call(model, batch.degraded[:, at], carried)
+    return torch.log(rms(restored.float(), batch.clean[:, at]) + ENOUGH).mean()
 
 
 def _draw_frame(frames: int, generator: torch.Generator) -> int:

@@ -22,7 +22,7 @@ from .weights import Provenance, begin_from, continued, save_student
 
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind. Not so the biases and
-# gates that the code turns into: they shut a unit faster than its kernel can learn (LOG.md).
+# gates that the code turns into: they shut a unit faster than its kernel can learn.
 SCENE_PATH = r"read_scene|read_diagnosis|code|curve"
 # The body's kernels; gates, and stem and head, which touch pixels, stay with Adam.
 BODY = r"(encoder|decoder|down|up)\..*(?<!gate\.)weight"

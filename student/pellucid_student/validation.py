@@ -11,10 +11,7 @@ from torch import Tensor
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch, to_tensor
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
-from pellucid_teacher.denoiser import Denoiser
-from pellucid_teacher.processes import diffuir
-
-from .objective import SCHEDULE
+from pellucid_teacher.training.dev_set import Restore
 
 EVERY = 10  # one picture of ten is held out
 _T = TypeVar("_T")
@@ -60,13 +57,12 @@ class ValidationCrops:
         return ValidationCrops(tasks)
 
     @torch.no_grad()
-    def psnr(self, denoiser: Denoiser, steps: int, device: torch.device) -> dict[str, float]:
-        """Mean PSNR in dB a task, RGB, of the `steps`-step sampler, not rounded to 8 bits."""
+    def psnr(self, restore: Restore, device: torch.device | None = None) -> dict[str, float]:
+        """Mean PSNR in dB a task, RGB, of what is restored, not rounded to 8 bits."""
         figures = {}
         for task, batch in self.tasks.items():
-            moved = batch.to(device)
-            out = diffuir.sample(denoiser, SCHEDULE, moved.degraded, steps)
-            figures[task] = float(_psnr(out, moved.clean).mean())
+            moved = batch.to(device or torch.device("cpu"))
+            figures[task] = float(_psnr(restore(moved.degraded), moved.clean).mean())
         return figures
 
     def psnr_in(self) -> dict[str, float]:

@@ -59,8 +59,6 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     told = json.loads(header)
     model = fold(PlainUNet(PlainUNetConfig.from_dict(told["config"])))
-    # Files made before 2026-11-22 have channels for an estimate, too, which photos left at zero.
-    tensors["stem.weight"] = tensors["stem.weight"][:, : model.stem.weight.shape[1]]
     model.load_state_dict(tensors)  # back to float32
     return model, Provenance(**told["provenance"])
 

@@ -26,21 +26,19 @@ class Macs:
         return self.convolution + self.product
 
 
-def count_macs(denoiser: nn.Module, height: int, width: int) -> Macs:
-    """MACs of one `denoiser(x_t, condition, time)` call on a picture of height x width px.
+def count_macs(network: nn.Module, *shapes: tuple[int, ...]) -> Macs:
+    """MACs of one call of `network` with inputs of these shapes, for instance (1, 3, 720, 1280).
 
-    The size must be one that the network takes. A sampler of K steps costs K times as much.
     The network itself is neither run nor changed, and may live on any device.
     """
-    image = torch.empty(1, 3, height, width, device="meta")
-    time = torch.empty(1, device="meta")
+    inputs = tuple(torch.empty(shape, device="meta") for shape in shapes)
     weights = {
         name: torch.empty_like(tensor, device="meta")
-        for name, tensor in (*denoiser.named_parameters(), *denoiser.named_buffers())
+        for name, tensor in (*network.named_parameters(), *network.named_buffers())
     }
     counter = FlopCounterMode(display=False)
     with torch.device("meta"), torch.no_grad(), counter:
-        functional_call(denoiser, weights, (image, image, time))
+        functional_call(network, weights, inputs)
     convolution = product = 0
     # PyTorch counts a multiplication and an addition each; no entry where nothing was counted.
     for operator, flops in counter.get_flop_counts().get("Global", {}).items():

@@ -29,17 +29,17 @@ def test_a_student_learns_from_a_student(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
     arguments += ["--teacher", data / "wide.safetensors", "--start", data / "wide.safetensors"]
-    arguments += ["--ingredient", "gating", "--ingredient", "features"]
+    arguments += ["--ingredient", "gating"]
     done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     _, told = load_student(data / "run" / "student.safetensors")
     assert told.teacher == "student wide, 1 steps" and told.steps == 2
-    assert "gating, features" in told.recipe
+    assert "gating" in told.recipe
 
 
 def test_ingredients_that_need_a_teacher_say_so(data: Path) -> None:
     arguments = ["train", "student", "--data", str(data / "train"), "-o", str(data / "run")]
-    done = CliRunner().invoke(app, [*arguments, "--ingredient", "features"])
+    done = CliRunner().invoke(app, [*arguments, "--ingredient", "gating"])
     assert "add --teacher PATH" in str(done.exception)
     done = CliRunner().invoke(app, [*arguments, "--teacher", str(data / "absent")])
     assert "no such weights file" in str(done.exception)
@@ -76,7 +76,7 @@ def test_specialists_learn_who_is_asked(data: Path) -> None:
 
 def test_a_router_of_another_general_network_is_replaced(data: Path) -> None:
     (data / "wide.safetensors").rename(data / "general.safetensors")
-    save_router(data / "router.safetensors", Diagnosis(8, 9))
+    save_router(data / "router.safetensors", Diagnosis(8, inputs=9))
     with pytest.raises(ValueError, match="pellucid train router"):
         load_specialists(data)
     arguments = ["train", "router", str(data), "--data", str(data / "train")]

@@ -17,4 +17,4 @@ def test_mirrored_kernels_are_a_mirrored_picture(size: tuple[int, int]) -> None:
     turned = mirror(model)
     assert not torch.allclose(model.detail(pictures, code), expected, atol=1e-3)
     assert torch.allclose(turned.detail(pictures, code), expected, atol=1e-5)
-    assert count_macs(turned, 64, 64) == count_macs(model, 64, 64)
+    assert count_macs(turned, (1, 3, 64, 64)) == count_macs(model, (1, 3, 64, 64))

@@ -10,10 +10,9 @@ from torch import nn
 from pellucid_student.layers import fold
 from pellucid_student.net2net import grow_from
 from pellucid_student.plain_unet import PICO, PlainUNet, PlainUNetConfig
+from pellucid_student.steps import restore
 from pellucid_student.weights import Provenance, begin_from, save_student
-from pellucid_teacher.processes import diffuir
 
-SCHED = diffuir.schedule()
 LARGER = PlainUNetConfig((32, 48, 48), (2, 1, 3), (2, 1), code_width=40, diagnosis_width=48)
 
 
@@ -41,8 +40,8 @@ def test_the_grown_network_restores_the_same(config: PlainUNetConfig, steps: int
     model = small()
     large = PlainUNet(config).eval()
     grow_from(folded(model), large)
-    before = diffuir.sample(model, SCHED, picture(), steps)
-    after = diffuir.sample(large, SCHED, picture(), steps)
+    before = restore(model, picture(), steps)
+    after = restore(large, picture(), steps)
     assert (before - picture()).abs().max() > 0.05, "a network that does nothing shows nothing"
     assert torch.allclose(before, after, atol=1e-5)
 
@@ -50,7 +49,7 @@ def test_the_grown_network_restores_the_same(config: PlainUNetConfig, steps: int
 def test_new_units_get_gradients() -> None:
     large = PlainUNet(LARGER)
     grow_from(folded(small()), large)
-    restored = large(picture(), picture(), SCHED.time(torch.tensor([999])))
+    restored = large(picture())
     restored.square().mean().backward()
     gradient = large.head.weight.grad
     assert gradient is not None
@@ -62,6 +61,7 @@ def test_new_units_get_gradients() -> None:
     [
         replace(LARGER, widths=(16, 16, 48)),
         replace(LARGER, code_width=16),
+        replace(LARGER, degradations=LARGER.degradations[::-1]),
         PlainUNetConfig((32, 48, 48, 48), (1, 1, 1, 1), (1, 1, 1), 40, 48),
     ],
 )

@@ -1,20 +1,16 @@
-"""The student: contract, folding, scene code, receptive field, weights on disk."""
+"""The student: folding, scene code, receptive field, weights on disk."""
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pellucid.scene import KNOTS
-from pellucid.steps import INPUT_WEIGHT, STATE_STEP
 from pellucid_student.layers import RepConv, ResidualBlock, fold
 from pellucid_student.plain_unet import (
-    CALLS,
+    FIRST_DEGRADATIONS,
     PICO,
     PRESETS,
     PlainUNet,
@@ -23,10 +19,6 @@ from pellucid_student.plain_unet import (
 )
 from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_student.weights import Provenance, load_student, parameter_count, save_student
-from pellucid_teacher.processes import diffuir
-
-SCHED = diffuir.schedule()
-FIRST_T = diffuir.step_grid(1)[0]
 
 
 def student(config: PlainUNetConfig = PICO, seed: int = 0) -> PlainUNet:
@@ -63,89 +55,20 @@ def test_large_weights_are_kept_in_16_bits(tmp_path: Path, monkeypatch: pytest.M
 
 def test_untrained_student_leaves_pictures_nearly_alone() -> None:
     torch.manual_seed(0)
-    restored = diffuir.sample(PlainUNet(PICO).eval(), SCHED, condition(), 1)
+    restored = PlainUNet(PICO).eval()(condition())
     assert (restored - condition()).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_it_is_a_denoiser_for_the_sampler(steps: int) -> None:
-    restored = diffuir.sample(student(), SCHED, condition(), steps)
-    assert restored.shape == condition().shape
-    assert restored.abs().max() <= 1
-
-
-def test_a_call_is_an_opinion_on_the_picture_or_on_a_half_restored_mirrored_one() -> None:
-    model, before = student(), condition(seed=2)
-    for t, call in CALLS.items():
-        seen = condition() if call == 0 else before + INPUT_WEIGHT[call] * (condition() - before)
-        scene = measure_scene((seen + 1) / 2)
-        if call == 0:
-            estimate = model.restore(seen, scene)
-        else:
-            prediction = model.restore(seen.flip(3), scene).flip(3).clamp(-1, 1)
-            estimate = before + (prediction - before) / (call + 1)
-        residual = model(
-            reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
-        )
-        assert torch.allclose(residual, condition() - estimate, atol=2e-5)
-
-
-def test_a_given_scene_is_the_first_calls() -> None:
+def test_a_given_scene_is_used_and_none_is_measured() -> None:
     model, scene = student(), torch.rand(1, SCENE_SIZE)
-    for t, call in CALLS.items():
-        state, time = reached(condition(seed=2), condition(), t), SCHED.time(torch.tensor([t]))
-        told, measured = model(state, condition(), time, scene), model(state, condition(), time)
-        assert torch.equal(told, measured) == (call > 0)
-
-
-def test_calls_of_any_number_of_steps() -> None:
-    for steps in (1, 2, 3):
-        assert [CALLS[t] for t in diffuir.step_grid(steps)] == list(range(steps))
-
-
-def test_the_newest_estimate_has_the_share_of_the_schedule() -> None:
-    """What the runtime carries from call to call is what the sampler's state holds."""
-    alpha, grid = SCHED.alpha_bar, diffuir.step_grid(3)
-    moves = [float(alpha[t] - alpha[s]) for t, s in pairwise(grid)]
-    assert STATE_STEP[2] == pytest.approx(moves[1] / sum(moves), abs=1e-3) and STATE_STEP[:2] == (
-        1.0,
-        1.0,
-    )
-
-
-def test_an_estimate_survives_a_sampler_of_other_steps() -> None:
-    """Five steps visit times without a row of their own; the state is unmixed exactly all the same.
-    A network that leaves pictures alone moves an estimate by its share towards what it sees."""
-    model = PlainUNet(PICO).eval()
-    nn.init.zeros_(model.head.weight)
-    for t in diffuir.step_grid(5)[1:]:
-        before = condition(seed=2)
-        residual = model(
-            reached(before, condition(), t), condition(), SCHED.time(torch.tensor([t]))
-        )
-        moved = (condition() - residual - before) / (condition() - before)
-        call = CALLS[min(CALLS, key=lambda row: abs(row - t))]
-        assert torch.allclose(
-            moved, torch.full_like(moved, INPUT_WEIGHT[call] / (call + 1)), atol=1e-2
-        )
-
-
-def reached(estimate: Tensor, degraded: Tensor, t: int) -> Tensor:
-    """The sampler's state at t after calls that all returned `estimate`."""
-    state = diffuir.start_state(SCHED, degraded, 0.0, None)
-    last = FIRST_T
-    return (
-        state
-        if t == last
-        else diffuir.reverse_step(SCHED, state, degraded - estimate, degraded, last, t)
-    )
+    measured = model(condition())
+    assert torch.equal(model(condition(), measure_scene((condition() + 1) / 2)), measured)
+    assert not torch.allclose(model(condition(), scene), measured, atol=1e-4)
 
 
 def test_folding_changes_nothing_but_the_parameters() -> None:
     model = student(replace(PICO, encoder_blocks=(2, 1, 1)))
-    time = SCHED.time(torch.tensor([999]))
-    before = model(condition(), condition(), time)
-    after = fold(model)(condition(), condition(), time)
+    before, after = model(condition()), fold(model)(condition())
     assert (before - after).abs().max() < 1e-5
     assert parameter_count(fold(model)) < parameter_count(model)
 
@@ -171,10 +94,9 @@ def test_receptive_radius_is_a_bound_and_nearly_tight(name: str) -> None:
     model = student(config).double()
     scene = torch.rand(1, SCENE_SIZE).double()
     image = condition(size, size).double().requires_grad_(True)
-    time = SCHED.time(torch.tensor([999]))
     reach = 0
     for y, x in ((128, 128), (127, 120), (121, 135)):
-        (gradient,) = torch.autograd.grad(model(image, image, time, scene)[0, :, y, x].sum(), image)
+        (gradient,) = torch.autograd.grad(model(image, scene)[0, :, y, x].sum(), image)
         rows, cols = gradient[0].abs().sum(0).nonzero(as_tuple=True)
         reach = max(reach, int((rows - y).abs().max()), int((cols - x).abs().max()))
     assert reach <= radius
@@ -245,10 +167,20 @@ def test_weights_reload_from_one_file(tmp_path: Path) -> None:
     save_student(path, model, told)
     loaded, provenance = load_student(path)
     assert provenance == told and loaded.config == model.config
-    time = SCHED.time(torch.tensor([999]))
-    assert torch.equal(
-        loaded(condition(), condition(), time), fold(model)(condition(), condition(), time)
-    )
+    assert torch.equal(loaded(condition()), fold(model)(condition()))
+
+
+def test_a_file_keeps_its_own_degradations_whatever_is_added_later(tmp_path: Path) -> None:
+    """Layers are sized by the names in the file; the first files had none and mean seven."""
+    path = tmp_path / "w.safetensors"
+    model = student(replace(PICO, degradations=("rain", "dust", "moire")))
+    save_student(path, model, Provenance("pico", "drawn", 0))
+    kept, _ = load_student(path)
+    assert kept.config.degradations == ("rain", "dust", "moire")
+    assert torch.equal(kept(condition()), fold(model)(condition()))
+    first = PICO.to_dict()
+    del first["degradations"]
+    assert PlainUNetConfig.from_dict(first).degradations == FIRST_DEGRADATIONS
 
 
 def test_foreign_or_missing_weights_are_refused(tmp_path: Path) -> None:
@@ -259,15 +191,3 @@ def test_foreign_or_missing_weights_are_refused(tmp_path: Path) -> None:
         load_student(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no such weights file"):
         load_student(tmp_path / "missing.safetensors")
-
-
-def test_older_files_are_read_without_their_channels_for_an_estimate(tmp_path: Path) -> None:
-    model, path = fold(student()), tmp_path / "w.safetensors"
-    weight = model.stem.weight
-    save_student(path, model, Provenance("pico", "drawn", 0))
-    with safe_open(path, framework="pt") as file:
-        told, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    tensors["stem.weight"] = torch.cat([weight, torch.zeros_like(weight)[:, :12]], dim=1)
-    save_file(tensors, path, metadata=told)
-    kept, _ = load_student(path)
-    assert isinstance(weight, Tensor) and torch.equal(kept.state_dict()["stem.weight"], weight)

@@ -1,5 +1,6 @@
 """Pruning: what carries nothing goes first, and the result reloads from config and weights."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pellucid_student.layers import RepConv
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.validation import ValidationCrops
 from pellucid_student.weights import Provenance, load_student, save_student
-from pellucid_teacher.denoiser import Denoiser
+from pellucid_teacher.training.dev_set import Restore
 
 pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
 from pellucid_student.prune import macs, prune, size
@@ -31,7 +32,7 @@ def restored(model: PlainUNet) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     image = 2 * torch.rand(1, 3, 16, 24, generator=generator) - 1
     with torch.no_grad():
-        restored: torch.Tensor = model(0.1 * image, image, torch.tensor([999.0]))
+        restored: torch.Tensor = model(image)
     return restored
 
 
@@ -71,7 +72,7 @@ def test_the_ratio_is_met_and_the_file_reloads(ratio: float, tmp_path: Path) -> 
     assert torch.allclose(restored(again), restored(done.student), atol=1e-6)
     # It still learns: every weight gets a gradient, also for another size.
     image = torch.rand(1, 3, 32, 16)
-    done.student(image, image, torch.tensor([999.0])).square().mean().backward()
+    done.student(image).square().mean().backward()
     assert all(p.grad is not None for p in done.student.encoder.parameters())
 
 
@@ -85,9 +86,9 @@ def test_parameters_are_limited_too() -> None:
 class Crops(ValidationCrops):
     """Pictures on which nothing matters but the finest level's width."""
 
-    def psnr(self, denoiser: Denoiser, steps: int, device: torch.device) -> dict[str, float]:
-        assert isinstance(denoiser, PlainUNet)
-        return {"noise": float(denoiser.config.widths[0])}
+    def psnr(self, restore: Restore, device: torch.device | None = None) -> dict[str, float]:
+        assert isinstance(restore, partial) and isinstance(restore.args[0], PlainUNet)
+        return {"noise": float(restore.args[0].config.widths[0])}
 
 
 def test_what_pictures_need_is_kept_whatever_its_magnitude() -> None:

@@ -25,8 +25,8 @@ class Holder(nn.Module):
         super().__init__()
         self.student = student
 
-    def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        out: Tensor = self.student(x_t, condition, time)
+    def forward(self, picture: Tensor) -> Tensor:
+        out: Tensor = self.student(picture)
         return out
 
 
@@ -34,7 +34,7 @@ def calibrated() -> PlainUNet:
     torch.manual_seed(0)
     model = quantised(PlainUNet(SMALL))
     image = 2 * torch.rand(1, 3, 16, 16) - 1
-    model(image, image, torch.tensor([999.0]))
+    model(image)
     return model
 
 
@@ -67,7 +67,7 @@ def test_all_spatial_layers_learn() -> None:
     model = calibrated()
     assert len(layers(model)) == 2 + 2 + 2 * 3
     image = torch.rand(1, 3, 16, 16)
-    model(image, image, torch.tensor([999.0])).square().mean().backward()
+    model(image).square().mean().backward()
     assert all(q.weight.grad is not None for q in layers(model).values())
 
 
@@ -89,7 +89,7 @@ def test_the_guard_names_the_layer_that_breaks_the_limit() -> None:
 def test_frozen_model_exports_as_qdq_and_agrees(tmp_path: Path) -> None:
     model = Holder(freeze(calibrated()))
     image = 2 * torch.rand(1, 3, 16, 16) - 1
-    inputs = (image, image, torch.tensor([999.0]))
+    inputs = (image,)
     path = tmp_path / "q.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -108,7 +108,6 @@ def test_the_student_behind_it_computes_what_all_layers_in_float_do() -> None:
     for layer in layers(model).values():
         layer.enabled = False
     image = 2 * torch.rand(1, 3, 16, 16) - 1
-    time = torch.tensor([999.0])
     with torch.no_grad():
-        expected = model.eval()(image, image, time)
-        assert torch.allclose(in_floats(model)(image, image, time), expected, atol=1e-6)
+        expected = model.eval()(image)
+        assert torch.allclose(in_floats(model)(image), expected, atol=1e-6)

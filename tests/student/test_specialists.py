@@ -12,11 +12,11 @@ from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.router import evidence_size
 from pellucid_student.scene import SCENE_SIZE
 from pellucid_student.specialists import Specialists, load_specialists
+from pellucid_student.steps import restore
 from pellucid_student.weights import Provenance, save_student
 from pellucid_teacher.data.synthesis import TASKS
 
 SMALL = PlainUNetConfig((16, 16), (1, 1), (1,), code_width=8)
-TIME = torch.full((2,), 700.0)
 
 
 class DarkOrNoisy(nn.Module):
@@ -47,10 +47,11 @@ def test_each_picture_of_a_batch_goes_to_its_own_specialist() -> None:
     general, noise = network(0), network(1)
     general.diagnosis = DarkOrNoisy()  # type: ignore[assignment]
     given = dark_and_bright()
-    together = Specialists(general, {"noise": noise})(given, given, TIME)
-    torch.testing.assert_close(together[:1], general(given[:1], given[:1], TIME[:1]))
-    torch.testing.assert_close(together[1:], noise(given[1:], given[1:], TIME[1:]))
-    assert (together[1:] - general(given[1:], given[1:], TIME[1:])).abs().max() > 0.01
+    for steps in (1, 3):
+        together = Specialists(general, {"noise": noise}).restore(given, steps)
+        torch.testing.assert_close(together[:1], restore(general, given[:1], steps))
+        torch.testing.assert_close(together[1:], restore(noise, given[1:], steps))
+        assert (together[1:] - restore(general, given[1:], steps)).abs().max() > 0.01
 
 
 def test_the_diagnosis_of_the_general_network_decides() -> None:
@@ -65,14 +66,14 @@ def test_the_diagnosis_of_the_general_network_decides() -> None:
 def test_a_router_decides_in_the_diagnosis_place() -> None:
     general, noise = network(0), network(1)
     general.diagnosis.layer3.bias[TASKS.index("noise")] = 9.0
-    router = Diagnosis(8, evidence_size(SMALL)).requires_grad_(False)
+    router = Diagnosis(8, inputs=evidence_size(SMALL)).requires_grad_(False)
     router.layer3.bias[TASKS.index("haze")] = 9.0
     given = dark_and_bright()
     chosen = Specialists(general, {"noise": noise, "haze": network(2)}, router)
-    torch.testing.assert_close(chosen(given, given, TIME), network(2)(given, given, TIME))
+    torch.testing.assert_close(chosen.restore(given), restore(network(2), given))
 
 
-def test_a_folder_of_specialists_is_a_mentor(tmp_path: Path) -> None:
+def test_a_folder_of_specialists_is_a_teacher(tmp_path: Path) -> None:
     told = Provenance("tiny", "", 1)
     save_student(tmp_path / "general.safetensors", network(0), told)
     save_student(tmp_path / "haze.safetensors", network(1), told)

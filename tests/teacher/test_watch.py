@@ -11,15 +11,17 @@ from pellucid import Photo
 from pellucid_teacher.training.dev_set import TILE, Watch, restore_whole
 
 
-def nothing(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-    return torch.zeros_like(condition)
-
-
-@pytest.mark.parametrize("steps", [1, 3])
-def test_no_residual_is_the_picture_itself(steps: int) -> None:
+def test_any_size_is_padded_for_the_network_and_cut_again() -> None:
     picture = np.random.default_rng(0).random((33, 21, 3), np.float32)
-    same = restore_whole(nothing, picture, steps, multiple=16)
+    seen: list[torch.Size] = []
+
+    def nothing(degraded: Tensor) -> Tensor:
+        seen.append(degraded.shape)
+        return degraded
+
+    same = restore_whole(nothing, picture, multiple=16)
     assert same.shape == picture.shape and np.abs(same - picture).max() < 1e-6
+    assert seen == [(1, 3, 48, 32)]
 
 
 def test_look_measures_each_set(tmp_path: Path) -> None:

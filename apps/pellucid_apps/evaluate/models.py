@@ -1,7 +1,8 @@
 """What `pellucid eval --model` can mean, and in how many steps each is run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,7 @@ def open_model(
     is_teacher = any(Path(name).glob("*.safetensors"))
     is_trained = is_teacher or Path(name).suffix == ".safetensors"
     if start_noise is not None and not is_trained:
-        raise PellucidError(
-            f"--start-noise is for a teacher's folder or for weights (.safetensors); {name} is "
-            "neither"
-        )
+        raise PellucidError(f"--start-noise is for a teacher's folder; {name} is none")
     if name == "identity":
         return IDENTITY
     if is_trained:
@@ -76,17 +74,13 @@ def _open_weights(
         weights = load_frozen_teacher(path)
     except ValueError as error:
         raise PellucidError(str(error)) from error
+    if start_noise is not None and not path.is_dir():
+        raise PellucidError(f"--start-noise is for a teacher's folder; {path} restores without")
     noise = weights.start_noise if start_noise is None else start_noise
 
     def with_steps(count: int) -> Restore:
-        return lambda picture: restore_whole(
-            weights.network,
-            picture,
-            count,
-            weights.multiple,
-            start_noise=noise,
-            schedule=weights.schedule,
-        )
+        chosen = replace(weights, steps=count, start_noise=noise)
+        return partial(restore_whole, chosen.restore, multiple=weights.multiple)
 
     label = f"teacher {path.name}" if path.is_dir() else weights.name
     if path.is_dir() or noise > 0.0:

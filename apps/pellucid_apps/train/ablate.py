@@ -26,8 +26,8 @@ def ablate(
     arm: Annotated[
         list[str] | None,
         typer.Option(
-            help="control, teacher, features, gating, full, kept (teacher and unroll), frequency, "
-            "coarse, unroll; repeat it (default: the first five)."
+            help="control, teacher, gating, full, kept (teacher and unroll), frequency, coarse, "
+            "unroll; repeat it (default: the first four)."
         ),
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeat it for several.")] = None,

@@ -81,8 +81,8 @@ def student(
     ingredient: Annotated[
         list[str] | None,
         typer.Option(
-            help="gating, frequency, features, coarse, unroll, perceptual; repeat it (default: "
-            "none, which was best)."
+            help="gating, frequency, coarse, unroll, perceptual; repeat it (default: none, which "
+            "was best)."
         ),
     ] = None,
     crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
@@ -105,8 +105,8 @@ def student(
     """Train a student on ground truth, or from a teacher, and write OUT/student.safetensors."""
     need_torch()
     from pellucid_student.plain_unet import PRESETS
+    from pellucid_student.steps import restore_photo
     from pellucid_student.train import StudentRecipe, keep_student, train_student
-    from pellucid_teacher.training.dev_set import restore_whole
 
     known(preset, PRESETS)
     recipe = StudentRecipe(preset, crop)
@@ -130,7 +130,7 @@ def student(
     course = RunConfig(data, out, tuple(leave_out or ()), dev, dev_every)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":
-        return restore_whole(report.ema, picture, 1, PRESETS[preset].multiple)
+        return restore_photo(report.ema, picture)
 
     if from_teacher is not None or ingredient:
         asked = _Lesson(
@@ -166,7 +166,10 @@ def teacher(
     Several GPUs: torchrun --nproc-per-node=N -m pellucid_apps train teacher ...
     """
     need_torch()
+    import torch
+
     from pellucid_teacher.networks.diffuir_unet import PRESETS
+    from pellucid_teacher.processes import diffuir
     from pellucid_teacher.teachers import RECIPES, train_teacher
     from pellucid_teacher.training.checkpoint import averaged_weights
     from pellucid_teacher.training.dev_set import restore_whole
@@ -186,11 +189,18 @@ def teacher(
     )
     chosen = replace(chosen, train=config, crop=crop or chosen.crop)
     course = RunConfig(data, out, tuple(leave_out or ()), dev, dev_every)
+    schedule = diffuir.schedule(chosen.delta_end)
 
     def restore(report: "Report", picture: "Picture") -> "Picture":
         device = next(report.ema.parameters()).device
-        noise = chosen.start_noise
-        return restore_whole(report.ema, picture, chosen.steps, start_noise=noise, device=device)
+        generator = torch.Generator(device).manual_seed(0)
+        return restore_whole(
+            lambda degraded: diffuir.sample(
+                report.ema, schedule, degraded, chosen.steps, chosen.start_noise, generator
+            ),
+            picture,
+            device=device,
+        )
 
     if run_course(course, lambda corpus: train_teacher(chosen, corpus, out, minutes), restore):
         weights, step = averaged_weights(out)

@@ -86,9 +86,9 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     from pellucid_student import distill
     from pellucid_student.frozen_teacher import load_frozen_teacher
     from pellucid_student.plain_unet import PlainUNet
+    from pellucid_student.steps import restore_photo
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.weights import begin_from, load_student
-    from pellucid_teacher.training.dev_set import restore_whole
 
     folded, told = load_student(out / "pruned.safetensors")
     student = PlainUNet(folded.config)
@@ -96,11 +96,10 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     frozen = load_frozen_teacher(weights)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
     plan = distill.RunConfig(distill.with_ingredients([], teacher=True), config)
-    multiple = folded.config.multiple
     if run_course(
         RunConfig(data, out, (), None, 2500),
         lambda corpus: distill.train_distilled(student, plan, corpus, out, minutes, frozen),
-        lambda report, picture: restore_whole(report.ema, picture, 1, multiple),
+        lambda report, picture: restore_photo(report.ema, picture),
     ):
         path = distill.keep_distilled(
             student, told.preset, plan, out, told.datasets, frozen, out / "pruned.safetensors"

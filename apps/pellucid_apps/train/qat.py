@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,6 @@ from pellucid import PellucidError
 from .command import RunConfig, need_torch, run_course
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from pellucid_student.plain_unet import PlainUNet
     from pellucid_student.qat import Guarded
     from pellucid_teacher.data.corpus import Corpus
@@ -46,13 +45,13 @@ def qat(
     from pellucid_export.thresholds import ParityError
     from pellucid_student.objective import call_loss
     from pellucid_student.qat import in_floats, quantised
+    from pellucid_student.steps import restore_photo
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.validation import hold_out
     from pellucid_student.weights import Provenance, load_student
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.synthesis import Synthesis
     from pellucid_teacher.training.checkpoint import averaged_weights
-    from pellucid_teacher.training.dev_set import restore_whole
     from pellucid_teacher.training.loop import train
 
     try:
@@ -60,7 +59,7 @@ def qat(
         learnt, held = hold_out(load_corpus(data))
     except ValueError as error:
         raise PellucidError(str(error)) from error
-    model, multiple = quantised(student), student.config.multiple
+    model = quantised(student)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, warmup=50, steps=steps, workers=workers)
     if not run_course(
         RunConfig(data, out, (), None, steps),
@@ -72,7 +71,7 @@ def qat(
             out,
             minutes,
         ),
-        lambda report, picture: restore_whole(report.ema, picture, 1, multiple),
+        lambda report, picture: restore_photo(report.ema, picture),
     ):
         return
     average, step = averaged_weights(out)
@@ -98,22 +97,17 @@ def _guarded(
     model: "PlainUNet", held: "Corpus", max_drop: float, crop: int
 ) -> "tuple[PlainUNet, Guarded]":
     """Scales frozen, layers that cost a task more than max_drop dB back in float."""
-    import torch
-
     from pellucid_student.qat import freeze, guard, layers
+    from pellucid_student.steps import restore
     from pellucid_student.validation import ValidationCrops
 
-    deployed, crops, device = (
-        freeze(model),
-        ValidationCrops.draw(held, CROPS, crop),
-        torch.device("cpu"),
-    )
+    deployed, crops = freeze(model), ValidationCrops.draw(held, CROPS, crop)
     for layer in layers(deployed).values():
         layer.enabled = False
-    whole = crops.psnr(deployed, 1, device)
+    whole = crops.psnr(partial(restore, deployed))
 
-    def worst(network: "nn.Module") -> float:
-        now = crops.psnr(network, 1, device)
+    def worst(network: "PlainUNet") -> float:
+        now = crops.psnr(partial(restore, network))
         return min(now[task] - whole[task] for task in whole)
 
     return deployed, guard(deployed, worst, max_drop)

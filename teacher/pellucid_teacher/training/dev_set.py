@@ -15,11 +15,8 @@ from torch import Tensor
 from pellucid.metrics import as_8_bits, luma, psnr
 from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
 
-from ..denoiser import Denoiser
-from ..processes import diffuir
-
 Picture = NDArray[np.float32]  # (H, W, 3) RGB in [0, 1]
-SCHEDULE = diffuir.schedule()
+Restore = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [-1, 1] -> same
 TILE = 160  # side of a picture in the grid, px
 
 
@@ -71,24 +68,15 @@ def _tile(picture: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def restore_whole(
-    denoiser: Denoiser,
-    picture: Picture,
-    steps: int,
-    multiple: int = 1,
-    start_noise: float = 0.0,
-    device: torch.device | None = None,
-    schedule: diffuir.Schedule = SCHEDULE,
+    restore: Restore, picture: Picture, multiple: int = 1, device: torch.device | None = None
 ) -> Picture:
-    """Restore one picture with DiffUIR's sampler, without tiles.
+    """Restore one picture, without tiles.
 
     multiple: pad right and bottom by repetition to multiples of it, cut again afterwards.
-    start_noise: as in `diffuir.sample`, drawn from seed 0.
     """
     height, width = picture.shape[:2]
     tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
     padded = F.pad(tensor, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     degraded = 2.0 * padded.to(device or "cpu") - 1.0
-    generator = torch.Generator(degraded.device).manual_seed(0)
-    clean: Tensor = diffuir.sample(denoiser, schedule, degraded, steps, start_noise, generator)
-    cut = ((clean + 1.0) / 2.0)[0, :, :height, :width]
+    cut = ((restore(degraded) + 1.0) / 2.0)[0, :, :height, :width]
     return np.asarray(cut.permute(1, 2, 0).cpu(), dtype=np.float32)

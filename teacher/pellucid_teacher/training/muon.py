@@ -6,11 +6,11 @@
 NS is the quintic Newton-Schulz iteration that sends every singular value to about 1, on a kernel
 (C_out, C_in, k, k) seen as a matrix (C_out, C_in k k). Source: K. Jordan et al., "Muon: an
 optimizer for hidden layers in neural networks", 2024. torch.optim.Muon takes matrices only, hence
-this file. On noise alone 800 steps from scratch gave 29.4 dB where Adam gave 27.9 (LOG.md).
+this file. On noise alone 800 steps from scratch gave 29.4 dB where Adam gave 27.9.
 
 An update has the same length however small the gradient. Without the decay lambda (J. Liu et al.,
 "Muon is scalable for LLM training", 2025) kernels walk at random, grow, and shut the ReLUs behind
-them (LOG.md).
+them.
 """
 
 from collections.abc import Iterable
