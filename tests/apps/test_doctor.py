@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pellucid.frames import FrameError
-from pellucid.video.source import VideoError
+from pellucid.video.opening import VideoError
 from pellucid_apps import __main__
 from pellucid_apps.cli import app
 from pellucid_apps.doctor import command as doctor

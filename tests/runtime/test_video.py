@@ -188,8 +188,11 @@ def test_odd_size_keeps_its_size(tmp_path: Path) -> None:
     assert notes == () and clips.frames(tmp_path / "b.mp4")[0].shape == (47, 63, 3)
     odd = clips.write_clip(tmp_path / "c.mkv", size=(63, 47), codec="ffv1")
     _, _, notes = run(odd, tmp_path / "d.mp4")
-    assert any("63x47 is odd" in note for note in notes)
+    assert notes == ("coded as vp9: .mp4 does not hold ffv1",)
     assert clips.frames(tmp_path / "d.mp4")[0].shape == (47, 63, 3)
+    assert probe(tmp_path / "d.mp4").tracks[0].pixel_format == "yuv420p"
+    _, _, notes = run(odd, tmp_path / "e.mov", codec="hevc")
+    assert notes == ("coded with chroma 4:4:4: hevc does not take 4:2:0 in 63x47",)
 
 
 def test_interlaced_stays_tagged(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pellucid.frames.cameras import list_cameras
 from pellucid.frames.screens import has_windows
 from pellucid.image.encode import SUFFIXES
 from pellucid.video.encoder import CODECS
-from pellucid.video.source import VideoError, pyav
+from pellucid.video.opening import VideoError, pyav
 
 from .check import Finding, ask
 

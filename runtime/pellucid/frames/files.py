@@ -9,7 +9,8 @@ import numpy as np
 from ..errors import PhotoError
 from ..image.encode import to_8_bits
 from ..image.photo import read_photo
-from ..video.source import VideoError, moving_streams, pyav
+from ..video.opening import VideoError, pyav
+from ..video.source import moving_streams
 from .frame import Clock, Frame, FrameError, Pixels, Source
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")

@@ -7,6 +7,7 @@ Needs PyAV: pip install 'pellucid[video]'.
 """
 
 from .encoder import CODECS, result_suffix
+from .opening import VideoError
 from .restore import (
     FrameRestorer,
     Plan,
@@ -15,7 +16,7 @@ from .restore import (
     plan_video,
     restore_video,
 )
-from .source import SUFFIXES, VideoError, is_video
+from .source import SUFFIXES, is_video
 
 __all__ = [
     "CODECS",

@@ -6,7 +6,6 @@ their times.
 
 import contextlib
 import heapq
-import io
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .encoder import FORMATS, Coding
+from .encoder import FORMATS, Coding, written_rate
+from .opening import VideoError, opened, pyav, text_options, url
+from .packets import Damage, read_packets
 from .segments import Segment, writing
-from .source import Source, Track, VideoError, opened, pyav
+from .source import Source, Track
 
 _OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # of the old container
+_STREAM_TAGS = ("encoder", "duration")  # of its streams
+_SLACK_S = 1  # by which packets of different streams may lie apart in a file
 
 _GAP = b"\0\0"  # no text: MP4's muxer fills pauses between subtitles by itself
 
@@ -32,44 +35,12 @@ class Part:
     segments: tuple[Segment, ...]
 
 
-def unstorable(source: Source, suffix: str) -> dict[int, str]:
-    """Streams, besides the restored ones, that a container cannot hold: index -> what it is.
+@dataclass(frozen=True)
+class Window:
+    """The part of the source's time that is kept, s; all of it without a start."""
 
-    Found by trying: the header of such a file is written into memory. What has no name is nothing
-    to tell: the text track that MP4 keeps its chapters in is written anew with them.
-    """
-    restored = {track.index for track in source.tracks}
-    with opened(source.path) as container:
-        others = [s for s in container.streams if s.index not in restored]
-        in_track = container.format.name.startswith("mov") and bool(container.chapters())
-        return {
-            s.index: "" if in_track and _is_chapter_track(s) else _name(s)
-            for s in others
-            if (in_track and _is_chapter_track(s)) or not _fits(s, suffix)
-        }
-
-
-def _is_chapter_track(stream: Any) -> bool:
-    return stream.type == "data" and stream.codec_context is None
-
-
-def _name(stream: Any) -> str:
-    codec = stream.codec_context
-    return f"{stream.type}, {'unknown codec' if codec is None else codec.name}"
-
-
-def _fits(stream: Any, suffix: str) -> bool:
-    av = pyav()
-    trial = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
-    try:
-        _copy_stream(trial, stream)
-        trial.start_encoding()
-    except (ValueError, av.error.FFmpegError, OSError):
-        return False
-    finally:
-        with contextlib.suppress(Exception):
-            trial.close()
-    return True
+    start: Fraction | None = None
+    end: Fraction | None = None
 
 
 def assemble(
@@ -79,53 +50,84 @@ def assemble(
     suffix: str,
     left_out: frozenset[int] = frozenset(),
     span_s: tuple[float, float] | None = None,
-) -> None:
-    """Write `target`, whose container is that of `suffix`.
+    copied_s: float | None = None,
+) -> float:
+    """Write `target`, whose container is that of `suffix`; returns where its last stream ends, s.
 
-    span_s: keep this part only, from the first restored frame on, which gets time 0. Raises
-    VideoError when the disk is full or a stream is refused.
+    span_s: keep this part only, from the first restored frame on, which gets time 0. copied_s: stop
+    copying after that much, for a trial. Raises VideoError when the disk is full or a stream is
+    refused.
     """
     by_index = {part.track.index: part for part in parts}
-    options = {"movflags": "+faststart"} if FORMATS[suffix] in ("mp4", "mov") else {}
-    shift = None
+    mp4 = FORMATS[suffix] in ("mp4", "mov")
+    options = {"movflags": "+faststart"} if mp4 else {}
+    window = Window()
     if span_s is not None:
-        shift = min(min(p.segments[0].pts) * p.track.time_base for p in parts)
+        start = min(min(p.segments[0].pts) * p.track.time_base for p in parts)
+        window = Window(start, Fraction(span_s[1]))
+    end_s = 0.0
     with opened(source.path) as given, contextlib.ExitStack() as held:
         with writing(target):
-            out = pyav().open(str(target), "w", format=FORMATS[suffix], options=options)
+            out = pyav().open(
+                url(target), "w", format=FORMATS[suffix], options=options, **text_options()
+            )
         try:
             streams: dict[int, Any] = {}
             for stream in given.streams:
                 if stream.index in left_out:
                     continue
                 part = by_index.get(stream.index)
-                if part is None:
+                if suffix == ".mkv" and stream.disposition & pyav().stream.Disposition.attached_pic:
+                    _attach_cover(out, source.path, stream)
+                elif part is None:
                     streams[stream.index] = _copy_stream(out, stream)
                 else:
                     streams[stream.index] = _restored_stream(out, part, stream, suffix, held)
             out.metadata.update({k: v for k, v in given.metadata.items() if k not in _OWN_TAGS})
-            end = None if span_s is None else Fraction(span_s[1])
-            out.set_chapters(_chapters(given.chapters(), shift, end))
+            out.set_chapters(_chapters(given.chapters(), window))
             with writing(target):
                 out.start_encoding()
                 feeds = [_restored_packets(part) for part in parts]
-                skip_gaps = FORMATS[suffix] in ("mp4", "mov")
                 copied = [given.streams[i] for i in streams if i not in by_index]
                 if copied:
-                    feeds.append(_copied_packets(given, copied, shift, end, skip_gaps))
+                    feeds.append(_copied_packets(given, copied, source, window, mp4, copied_s))
+                last: dict[int, int] = {}
                 for _, index, packet in heapq.merge(*feeds, key=lambda item: item[0]):
-                    if shift:
-                        moved = round(shift / packet.time_base)
+                    base = Fraction(packet.time_base)
+                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * base))
+                    if window.start:
+                        moved = round(window.start / base)
                         packet.pts -= moved
                         packet.dts -= moved
                     packet.stream = streams[index]
+                    _keep_rising(packet, last)
                     out.mux(packet)
                 out.close()
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise VideoError(f"{target}: {error}") from error
         finally:
             with contextlib.suppress(Exception):
                 out.close()
+    return end_s
+
+
+def _keep_rising(packet: Any, last: dict[int, int]) -> None:
+    """Muxers take no step back in decoding time: such a packet gets the next tick. Times are those
+    of the written stream. last: its dts before, by stream."""
+    written = Fraction(packet.stream.time_base)
+    ratio = Fraction(packet.time_base) / written
+    packet.pts, packet.dts = round(packet.pts * ratio), round(packet.dts * ratio)
+    packet.duration = round((packet.duration or 0) * ratio)
+    packet.time_base = written
+    if packet.pts < packet.dts:
+        packet.pts = packet.dts
+    index, still = packet.stream_index, packet.stream.type in ("subtitle", "data")
+    before = last.get(index)
+    if before is not None and packet.dts < before + (not still):
+        late = before + (not still) - packet.dts
+        packet.dts += late
+        packet.pts = max(packet.pts, packet.dts)
+    last[index] = packet.dts
 
 
 def _copy_stream(out: Any, stream: Any) -> Any:
@@ -134,9 +136,21 @@ def _copy_stream(out: Any, stream: Any) -> Any:
     return copy
 
 
+def _attach_cover(out: Any, path: Path, stream: Any) -> None:
+    """Matroska keeps covers as attached files; FFmpeg reads them as video streams."""
+    kind = "jpeg" if stream.codec_context.name == "mjpeg" else stream.codec_context.name
+    with opened(path) as container:
+        packets = container.demux(container.streams[stream.index])
+        data = next((bytes(packet) for packet in packets if packet.size), b"")
+    name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
+    out.add_attachment(name, stream.metadata.get("mimetype") or f"image/{kind}", data)
+
+
 def _describe(copy: Any, stream: Any) -> None:
     copy.time_base = stream.time_base
-    copy.metadata.update({k: v for k, v in stream.metadata.items() if not k.startswith("ENCODER")})
+    copy.metadata.update(
+        {k: v for k, v in stream.metadata.items() if k.lower() not in _STREAM_TAGS}
+    )
     copy.disposition = stream.disposition
 
 
@@ -147,7 +161,11 @@ def _restored_stream(
     first = held.enter_context(opened(part.segments[0].file))
     copy = out.add_stream_from_template(first.streams.video[0], opaque=True)
     _describe(copy, stream)
+    copy.metadata.pop("alpha_mode", None)  # of VP9 with a second picture for transparency
     copy.time_base = part.track.time_base
+    copy.codec_context.framerate = written_rate(part.track)
+    if part.track.interlaced:
+        copy.codec_context.field_order = part.track.field_order
     if part.track.matrix is not None:
         copy.set_display_matrix(part.track.matrix)
     if part.coding.codec == "hevc" and FORMATS[suffix] in ("mp4", "mov"):
@@ -190,23 +208,21 @@ def _restored_packets(part: Part) -> Iterator[tuple[float, int, Any]]:
 
 
 def _copied_packets(
-    given: Any, streams: list[Any], start: Fraction | None, end: Fraction | None, skip_gaps: bool
+    given: Any,
+    streams: list[Any],
+    source: Source,
+    window: Window,
+    mp4: bool,
+    copied_s: float | None,
 ) -> Iterator[tuple[float, int, Any]]:
-    """Packets of the other streams, in the file's order; those inside [start, end) seconds."""
-    av = pyav()
-    packets, begun = given.demux(streams), set[int]()
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.InvalidDataError, av.error.EOFError):
-            return  # cut off: what came until here is all there is
-        if packet is None:
-            return
+    """Packets of the other streams, in the file's order; those inside the window."""
+    begun, first = set[int](), None
+    for packet in read_packets(given, streams, source.clock, Damage()):
         if packet.size == 0 and packet.dts is None:  # PyAV's end mark
             continue
         later = packet.stream_index in begun
         begun.add(packet.stream_index)
-        if skip_gaps and later and packet.stream.type == "subtitle" and bytes(packet) == _GAP:
+        if mp4 and later and packet.stream.type == "subtitle" and bytes(packet) == _GAP:
             continue
         if packet.dts is None:
             packet.dts = packet.pts
@@ -214,31 +230,44 @@ def _copied_packets(
             packet.pts = packet.dts
         if packet.pts is None:
             packet.pts = packet.dts = 0
-        picture = packet.stream.type == "video"  # a cover, which has no time
-        time = packet.pts * packet.time_base
-        if start is not None and picture:
-            packet.pts = packet.dts = round(start / packet.time_base)
-        elif start is not None and time < start:
-            over = time + (packet.duration or 0) * packet.time_base - start
-            if packet.stream.type != "subtitle" or over <= 0:
+        base = Fraction(packet.time_base)
+        if copied_s is not None:
+            now = packet.dts * base
+            first = now if first is None else first
+            if now > first + Fraction(copied_s) + _SLACK_S:
+                return
+            if now > first + Fraction(copied_s):
                 continue
-            packet.pts = packet.dts = round(start / packet.time_base)  # still showing: from here
-            packet.duration = round(over / packet.time_base)
-        elif end is not None and time >= end:
-            continue
-        yield float(packet.dts * packet.time_base), packet.stream_index, packet
+        if window.start is None or _moved_into(packet, base, window):
+            yield float(packet.dts * base), packet.stream_index, packet
 
 
-def _chapters(
-    chapters: list[dict[str, Any]], start: Fraction | None, end: Fraction | None
-) -> list[dict[str, Any]]:
+def _moved_into(packet: Any, base: Fraction, window: Window) -> bool:
+    """Whether a packet belongs to the window; covers and running subtitles are moved to it."""
+    assert window.start is not None
+    time = packet.pts * base
+    if packet.stream.type == "video":  # a cover, which has no time
+        packet.pts = packet.dts = round(window.start / base)
+    elif time < window.start:
+        over = time + (packet.duration or 0) * base - window.start
+        if packet.stream.type != "subtitle" or over <= 0:
+            return False
+        packet.pts = packet.dts = round(window.start / base)  # still showing: from here
+        packet.duration = round(over / base)
+    elif window.end is not None and time >= window.end:
+        return False
+    return True
+
+
+def _chapters(chapters: list[dict[str, Any]], window: Window) -> list[dict[str, Any]]:
     """Those that meet the part that is kept, cut to it."""
-    if start is None:
+    if window.start is None:
         return list(chapters)
     kept = []
     for chapter in chapters:
-        base = chapter["time_base"]
-        first, last = round(start / base), None if end is None else round(end / base)
+        base = Fraction(chapter["time_base"])
+        first = round(window.start / base)
+        last = None if window.end is None else round(window.end / base)
         begin = max(chapter["start"], first)
         stop = chapter["end"] if last is None else min(chapter["end"], last)
         if begin < stop:

@@ -9,29 +9,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .source import Track, pyav
+from .encoder import Coding
+from .opening import VideoError, pyav
+from .source import Track
 
-# H.273 matrix coefficients -> swscale's numbers. Unknown ones are taken as players do: by height.
+# H.273 matrix coefficients -> swscale's numbers. Untold ones (2, 3) are taken as players do: by
+# height.
 _SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_UNTOLD = (2, 3)
 _HD_HEIGHT = 720
 
 
 class Converter:
     """Converts the frames of one track; keeps swscale's tables between frames.
 
-    pixel_format: the encoder's.
+    Raises VideoError for colours that swscale would turn into others.
     """
 
-    def __init__(self, track: Track, pixel_format: str, threads: int = 1) -> None:
+    def __init__(self, track: Track, threads: int = 1) -> None:
         av = pyav()
-        self._track, self._pixel_format, self._threads = track, pixel_format, threads
+        self._track, self._threads = track, threads
         self._to_rgb = av.video.reformatter.VideoReformatter()
         self._from_rgb = av.video.reformatter.VideoReformatter()
         flags = av.video.reformatter.Interpolation
         self._quality = (
             flags.BICUBIC | flags.ACCURATE_RND | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP
         )
-        self._space = _SWSCALE.get(track.space, 1 if track.height >= _HD_HEIGHT else 5)
+        self._space = _matrix(track)
         self._range = 2 if track.full_range else 1
         self._deep = track.depth > 8
 
@@ -54,20 +58,33 @@ class Converter:
         strides = (plane.line_size, 3 * step, step)
         return rgb, np.ndarray(shape, kind, buffer=memoryview(plane), strides=strides)
 
-    def to_frame(self, rgb: Any) -> Any:
+    def to_frame(self, rgb: Any, coding: Coding) -> Any:
         """The frame for the encoder, with the source's colour tags."""
         coded = self._from_rgb.reformat(
             rgb,
-            format=self._pixel_format,
+            format=coding.pixel_format,
             src_colorspace=self._space,
             dst_colorspace=self._space,
             src_color_range=2,
-            dst_color_range=self._range,
+            dst_color_range=2 if coding.colour_range == 2 else 1,
             interpolation=self._quality,
             threads=self._threads,
         )
-        track = self._track
-        coded.colorspace, coded.color_range = track.space, track.colour_range
-        coded.color_primaries, coded.color_trc = track.primaries, track.transfer
+        coded.colorspace, coded.color_range = coding.space, coding.colour_range
+        coded.color_primaries = self._track.primaries
+        coded.color_trc = self._track.transfer
         coded.pict_type = 0  # the encoder decides, not the source
         return coded
+
+
+def _matrix(track: Track) -> int:
+    if track.rgb:
+        return 1
+    if track.space in _UNTOLD:
+        return 1 if track.height >= _HD_HEIGHT else 5
+    if track.space not in _SWSCALE:
+        raise VideoError(
+            f"colours are coded with matrix {track.space} of ITU-T H.273, which FFmpeg's scaler "
+            "does not know; convert the video to BT.709 first"
+        )
+    return _SWSCALE[track.space]

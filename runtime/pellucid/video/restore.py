@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 from ..recurrent import Chain
 from ..restorer import Restorer
 from ..temporal import SceneSmoother
-from .assemble import Part, assemble, unstorable
+from .assemble import Part, assemble
 from .encoder import Coding, choose
+from .opening import VideoError
+from .packets import Damage
 from .pixels import Converter
 from .probe import probe
-from .reader import Damage, read_frames
+from .reader import read_frames
 from .segments import Segment, Store, writing
-from .source import Source, Track, VideoError, fingerprint
+from .source import Source, Track, fingerprint
+from .trial import find_unstorable
 
 WARM_UP_S = 5.0  # of frames looked at before a later start, for what is smoothed over time
+_CUT_S, _CUT_SHARE = 0.5, 0.01  # by which a video may end before the file says
 CHAIN_WARM_UP_S = 0.5  # of frames restored before it, for the chain: a mistake fades in a few
 
 Progress = Callable[[int, int], None]  # frames done, frames in all (0: unknown)
@@ -112,12 +116,12 @@ def plan_video(source: Path, target: Path, options: VideoOptions) -> Plan:
     found = probe(source)
     suffix = target.suffix.lower()
     codings = tuple(choose(track, suffix, options.codec, options.crf) for track in found.tracks)
-    lost = unstorable(found, suffix)
+    lost = find_unstorable(found, codings, suffix, options.threads)
     notes = [*found.notes, *(note for coding in codings for note in coding.notes)]
     for index, what in lost.items():
         if what:
             notes.append(f"stream {index} ({what}) cannot be stored in {suffix} and is left out")
-    if suffix in (".mkv", ".webm") and any(1000 % t.time_base.denominator for t in found.tracks):
+    if suffix in (".mkv", ".webm") and any((1000 / t.rate).denominator > 1 for t in found.tracks):
         notes.append(f"{suffix} rounds times to milliseconds; .mp4 keeps them exactly")
     return Plan(found, target, codings, frozenset(lost), tuple(dict.fromkeys(notes)))
 
@@ -162,7 +166,9 @@ def restore_video(
         end = float("1e12") if options.end_s is None else float(first) + options.end_s
         span = (float(first) + options.start_s, end)
     partial = store.folder / f"result{target.suffix.lower()}"
-    assemble(source, parts, partial, target.suffix.lower(), plan.left_out, span)
+    end_s = assemble(source, parts, partial, target.suffix.lower(), plan.left_out, span)
+    if options.end_s is None:
+        notes += _cut_off(source, parts, end_s)
     with writing(target):
         os.replace(partial, target)
     store.remove()
@@ -186,11 +192,14 @@ def _restore_track(
     if seek is not None and seek * base <= track.first_s:
         seek = None
     damage = Damage()
-    converter = Converter(track, coding.pixel_format, options.threads)
+    converter = Converter(track, options.threads)
+    frames = read_frames(
+        source.path, track.index, damage, seek, options.threads, source.clock, track.first_pts
+    )
     writer = None
     report(done, 0)
     try:
-        for pts, frame in read_frames(source.path, track.index, damage, seek, options.threads):
+        for pts, frame in frames:
             time = pts * base
             if end is not None and time >= end:
                 break
@@ -205,7 +214,7 @@ def _restore_track(
             restorer.restore(pixels, float(time))
             if writer is None:
                 writer = store.begin(track, len(segments), coding, options.threads)
-            writer.add(converter.to_frame(rgb), pts)
+            writer.add(converter.to_frame(rgb, coding), pts)
             done += 1
             report(done, 0)
             if writer.frames == options.segment_frames:
@@ -228,6 +237,21 @@ def _size_change(path: Path, track: Track, frame: Any, at_s: Fraction) -> VideoE
         f"{frame.width}x{frame.height} at {at} s; restore the part before with --end {at}, and the "
         f"rest as a file of its own: ffmpeg -ss {at} -i {path.name} -c copy rest{path.suffix}"
     )
+
+
+def _cut_off(source: Source, parts: list[Part], end_s: float) -> Iterator[str]:
+    """Tells where frames end long before the file says; end_s: of the last stream that is kept."""
+    for part in parts:
+        last = part.segments[-1]
+        is_s = float((last.last_pts + last.last_duration) * part.track.time_base)
+        # A file that only tells how long it is as a whole may end with a longer sound.
+        reached_s = is_s if part.track.end_s is not None else max(is_s, end_s)
+        said_s = source.duration_s if part.track.end_s is None else part.track.end_s
+        if not source.clock.shifts_s and said_s - reached_s > max(_CUT_S, _CUT_SHARE * said_s):
+            yield (
+                f"the video ends at {is_s:.1f} s, the file says {said_s:.1f} s: it was cut off, "
+                "what is missing cannot be restored"
+            )
 
 
 def _beginning(source: Source) -> Fraction:

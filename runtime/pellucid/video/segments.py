@@ -17,9 +17,10 @@ from typing import Any
 from ..errors import is_disk_full
 from ..image.photo import write_atomically
 from .encoder import Coding, add_stream
-from .source import Track, VideoError, pyav
+from .opening import VideoError, pyav, url
+from .source import Track
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class SegmentWriter:
         self._file, self._pts, self._shown = file, list[int](), list[int]()
         self._last_duration = 1
         with writing(file):
-            self._container = pyav().open(str(file), "w", format="matroska")
+            self._container = pyav().open(url(file), "w", format="matroska")
             self._stream = add_stream(self._container, track, coding, threads)
         self._time_base = track.time_base
 

@@ -4,26 +4,24 @@ Terms are FFmpeg's: a stream is one video, sound, subtitle or data track of the 
 frame's presentation time in units of its stream's time base.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from ..errors import PellucidError
+from .opening import VideoError, pyav
+from .packets import Clock
 
+# The last rows are streams without a container, as cameras and encoders write them.
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts",
-            ".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m")  # fmt: skip
+            ".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m", ".vob", ".dv", ".ivf",
+            ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m2v", ".mjpeg", ".mjpg", ".obu",
+            )  # fmt: skip
 _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _MAGIC = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"ID3", b"fLaC",
-          b"YUV4MPEG2", b"\x06\x0e\x2b\x34", b"\x30\x26\xb2\x75")  # fmt: skip
-
-
-class VideoError(PellucidError):
-    """A video cannot be read, restored or written; finished parts stay for the next run."""
+          b"YUV4MPEG2", b"\x06\x0e\x2b\x34", b"\x30\x26\xb2\x75", b"DKIF",
+          b"\0\0\0\1")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,18 +34,27 @@ class Track:
     height: int
     pixel_format: str
     depth: int  # bits of a sample
+    rgb: bool  # stored as red, green and blue
+    alpha: bool
     time_base: Fraction
     rate: Fraction
     frames: int  # as declared or estimated; 0 if unknown
-    first_s: Fraction  # presentation time of the first frame
+    first_pts: int  # presentation time of the first frame, in time_base
+    end_s: float | None  # where the stream says that it ends; None if it does not say
     primaries: int
     transfer: int
     space: int
     full_range: bool
-    colour_range: int
+    colour_range: int  # 1 limited, 2 full, 0 not told
     aspect: Fraction  # of a sample
     matrix: tuple[int, ...] | None  # display matrix: rotation and mirroring, 9 numbers
     interlaced: bool
+    field_order: int  # FFmpeg's number: 2 top, 3 bottom field first; 0 or 1 without fields
+
+    @property
+    def first_s(self) -> Fraction:
+        """Presentation time of the first frame, s."""
+        return self.first_pts * self.time_base
 
 
 @dataclass(frozen=True)
@@ -57,16 +64,8 @@ class Source:
     path: Path
     tracks: tuple[Track, ...]
     duration_s: float
+    clock: Clock
     notes: tuple[str, ...]
-
-
-def pyav() -> ModuleType:
-    """PyAV, or the error that tells how to get it."""
-    try:
-        import av
-    except ImportError as error:
-        raise VideoError("videos need PyAV: pip install 'pellucid[video]'") from error
-    return av
 
 
 def is_video(path: Path) -> bool:
@@ -85,22 +84,6 @@ def is_video(path: Path) -> bool:
         for k in (0, 4)  # MPEG transport stream, M2TS
     )
     return stream or head.startswith(_MAGIC) or path.suffix.lower() in SUFFIXES
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The container for reading. Raises VideoError naming the file."""
-    av = pyav()
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.error.FFmpegError, OSError) as error:
-        told = getattr(error, "strerror", None) or str(error)
-        raise VideoError(
-            f"{path}: cannot read this video ({told}); a recording that was cut off before it "
-            "was closed, or not a video"
-        ) from error
-    with container:
-        yield container
 
 
 def moving_streams(container: Any) -> list[Any]:
