@@ -119,12 +119,12 @@ def main() -> None:
     except (PellucidError, OSError) as error:
         answers.write(json.dumps(str(error)) + "\n")
         sys.exit(1)
-    answers.write(json.dumps(READY) + "\n")
     try:
+        answers.write(json.dumps(READY) + "\n")
         for line in asked:  # ends when the parent closes it, or dies
             answers.write(worker.restore(json.loads(line)).to_json() + "\n")
     except BrokenPipeError:
-        pass  # the parent died during a photo, whose result is written
+        pass  # the parent died; what it had asked for is written
     finally:
         worker.close()
 
