@@ -3,11 +3,11 @@
     python bench/batch.py throughput --photos 2000
     python bench/batch.py kills --kills 20
 
-Ratios within one run are what counts: other work on the machine changes the rest. The driver's
-memory is its resident set when a tenth of the rows is there and at the end.
+Ratios within one run are what counts: other work on the machine changes the rest.
 """
 
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated
 
 import numpy as np
@@ -26,24 +28,29 @@ import typer
 
 from pellucid import Photo
 from pellucid_apps.batch.engines import find_engine
-from pellucid_apps.batch.pool import Pool
-from pellucid_apps.batch.rows import DONE, read_journal
+from pellucid_apps.batch.pool import Pool, Rows
+from pellucid_apps.batch.rows import DONE, Row, read_journal
 from pellucid_apps.batch.settings import Settings
 from pellucid_apps.batch.worker import Worker
 
 app = typer.Typer(no_args_is_help=True)
 SIDE = 64
+MARK = "PELLUCID_BENCH_RUN"
 
 
 @dataclass(frozen=True)
 class Run:
-    """steady: photos a second from the first row to the last; whole: from the start of the engine.
-    rss_mb: of the driver, early and at the end."""
+    """Between a twentieth and nineteen twentieths of the rows, of an engine or of plain processes.
+
+    rate: photos a second. cpu_ms: of all its processes, for a photo. whole: photos a second with
+    the start. rss_mb: of the driver, early and late.
+    """
 
     engine: str
-    steady: float
+    rate: float
+    cpu_ms: float
     whole: float
-    rss_mb: tuple[float, float]
+    rss_mb: tuple[float, float] = (0.0, 0.0)
 
 
 def make_photos(folder: Path, count: int) -> list[str]:
@@ -62,12 +69,39 @@ def rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def plain(names: Sequence[str], settings: Settings) -> None:
-    """One plain process's part."""
+def cpu_seconds() -> float:
+    """CPU time so far of all living processes of this run, found by the mark that they inherit."""
+    mark, ticks = os.environ[MARK].encode(), 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (entry / "environ").read_bytes():
+                told = (entry / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(told[11]) + int(told[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def plain(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
+    """Two plain processes that know nothing of each other, a pipe of rows each."""
+    context = multiprocessing.get_context("spawn")
+    rows: multiprocessing.SimpleQueue[str] = context.SimpleQueue()
+    parts = [
+        context.Process(target=plain_part, args=(names[n :: pool.workers], settings, rows))
+        for n in range(pool.workers)
+    ]
+    for part in parts:
+        part.start()
+    for _ in names:
+        yield Row.from_json(rows.get())
+    for part in parts:
+        part.join()
+
+
+def plain_part(
+    names: Sequence[str], settings: Settings, rows: "multiprocessing.SimpleQueue[str]"
+) -> None:
     worker = Worker(settings)
-    print("ready", flush=True)
     for name in names:
-        assert worker.restore(name).status in DONE
+        rows.put(worker.restore(name).to_json())
     worker.close()
 
 
@@ -76,38 +110,31 @@ def one(engine: str, source: Path, out: Path, workers: int) -> None:
     """One engine in this process; prints its Run."""
     names = sorted(path.name for path in source.iterdir())
     settings = Settings(str(source), str(out), "pico")
-    if engine.startswith("part"):
-        part = int(engine.removeprefix("part"))
-        plain(names[part::workers], settings)
-        return
-    begun = time.perf_counter()
-    early, first, count = 0.0, 0.0, 0
-    for row in find_engine(engine)(names, settings, Pool(workers)):
+    begun, marks = time.perf_counter(), []
+    run = plain if engine == "plain" else find_engine(engine)
+    at = (len(names) // 20, len(names) - len(names) // 20)
+    for count, row in enumerate(run(names, settings, Pool(workers)), 1):
         assert row.status in DONE, row
-        count += 1
-        first = first or time.perf_counter()
-        if count == len(names) // 10:
-            early = rss_mb()
-    ended, late = time.perf_counter(), rss_mb()
+        if count in at:
+            marks.append((time.perf_counter(), cpu_seconds(), rss_mb()))
     assert count == len(names)
-    run = Run(engine, count / (ended - first), count / (ended - begun), (early, late))
-    print(json.dumps(asdict(run)))
+    (t0, cpu0, rss0), (t1, cpu1, rss1) = marks
+    between = at[1] - at[0]
+    found = Run(
+        engine,
+        between / (t1 - t0),
+        1e3 * (cpu1 - cpu0) / between,
+        count / (time.perf_counter() - begun),
+        (rss0, rss1),
+    )
+    print(json.dumps(asdict(found)))
 
 
-def call(engine: str, source: Path, out: Path, workers: int) -> "subprocess.Popen[str]":
+def call(engine: str, source: Path, out: Path, workers: int) -> Run:
     command = [sys.executable, __file__, "one", engine, str(source), str(out), str(workers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def plain_rate(source: Path, out: Path, workers: int, count: int) -> float:
-    """Photos a second of `workers` plain processes, loaded models to the last photo."""
-    parts = [call(f"part{part}", source, out, workers) for part in range(workers)]
-    for process in parts:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    begun = time.perf_counter()
-    for process in parts:
-        assert process.wait() == 0
-    return count / (time.perf_counter() - begun)
+    environment = os.environ | {MARK: uuid.uuid4().hex}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
+    return Run(**json.loads(done.stdout.splitlines()[-1]))
 
 
 @app.command()
@@ -115,22 +142,25 @@ def throughput(
     photos: Annotated[int, typer.Option(min=100)] = 2000,
     workers: Annotated[int, typer.Option(min=1)] = 2,
     engines: str = "local,dask,ray",
-    rounds: Annotated[int, typer.Option(min=1, help="Each beside a new plain run.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
-    """Engines beside plain processes with the same photos, one after another."""
+    """Engines beside plain processes with the same photos, one after another.
+
+    On cores that nobody else uses the two ratios agree; on shared ones only that of CPU time holds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         make_photos(home / "in", photos)
         for number in range(rounds):
             for engine in engines.split(","):
-                before = plain_rate(home / "in", home / f"p{number}{engine}", workers, photos)
-                process = call(engine, home / "in", home / f"{number}{engine}", workers)
-                told, _ = process.communicate()
-                assert process.returncode == 0
-                run = Run(**json.loads(told.splitlines()[-1]))
+                before = call("plain", home / "in", home / f"p{number}{engine}", workers)
+                run = call(engine, home / "in", home / f"{number}{engine}", workers)
+                after = call("plain", home / "in", home / f"q{number}{engine}", workers)
+                rate, cpu = fmean((before.rate, after.rate)), fmean((before.cpu_ms, after.cpu_ms))
                 print(
-                    f"{engine:6} {run.steady:7.1f} photos/s ({run.whole:.1f} with its start), "
-                    f"{run.steady / before:.2f} of {workers} plain processes ({before:.1f}); "
+                    f"{engine:5} {run.rate:6.1f} photos/s ({run.whole:.1f} with its start), plain "
+                    f"{before.rate:.1f} and {after.rate:.1f}: {run.rate / rate:.2f}; CPU "
+                    f"{run.cpu_ms:.2f} ms a photo, plain {cpu:.2f}: {cpu / run.cpu_ms:.2f}; "
                     f"driver {run.rss_mb[0]:.0f} -> {run.rss_mb[1]:.0f} MB",
                     flush=True,
                 )

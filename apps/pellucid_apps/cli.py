@@ -29,7 +29,7 @@ from .restore import command as restore
 from .restore import videos as restore_video
 from .restore.unread import find_unread
 from .train import command as train
-from .train import prune, qat
+from .train import pack, prune, qat
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,6 +43,7 @@ app = typer.Typer(
 )
 
 app.add_typer(train.app, name="train")
+app.command("pack")(pack.pack)
 app.command("prune")(prune.prune)
 app.command("qat")(qat.qat)
 app.command("export")(export.export)
