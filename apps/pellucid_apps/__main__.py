@@ -1,7 +1,7 @@
 """The `pellucid` command, also as `python -m pellucid_apps`.
 
-Every part of pellucid needs numpy and OpenCV, the doctor too, so these two are looked at before
-anything else is imported: a broken one ends in its fix and not in a traceback.
+Every part of pellucid needs numpy, OpenCV and libvips, the doctor too, so these are looked at
+before anything else is imported: a broken one ends in its fix and not in a traceback.
 """
 
 import sys
@@ -16,6 +16,7 @@ _FIRST = {
         "OpenCV",
         "pip uninstall -y opencv-python && pip install --force-reinstall opencv-python-headless",
     ),
+    "pyvips": ("libvips", "pip install --force-reinstall 'pyvips[binary]'"),
 }
 
 

@@ -15,6 +15,7 @@ from .errors import ModelError, PhotoError
 from .guards import Shown, keep_colour, shown_part
 from .image.exif import without_thumbnail
 from .image.header import EXIF
+from .image.light import restore_coded
 from .image.photo import Photo, full_scale, read_photo
 from .steps import MOST_STEPS, measure_of, mix, refine
 from .tiles import Tiling, plan
@@ -108,7 +109,12 @@ class Restorer:
     ) -> Photo:
         """Restore a photo in place and return it. Metadata stay, but for EXIF's thumbnail: it would
         go on showing the degraded picture in file browsers."""
-        self.restore_pixels(photo.pixels, strength, progress)
+        told = restore_coded(
+            photo.pixels,
+            photo.metadata,
+            lambda pixels: self.restore_pixels(pixels, strength, progress),
+        )
+        photo.notes += tuple(note for note in told if note not in photo.notes)
         if EXIF in photo.metadata:
             photo.metadata[EXIF] = without_thumbnail(photo.metadata[EXIF])
         return photo

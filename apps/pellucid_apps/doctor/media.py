@@ -30,7 +30,7 @@ _DECODERS = {  # what cameras, phones and the web write: FFmpeg's decoders, any 
     "ffv1": ("ffv1",),
 }
 _NEW_AV = "pip install --force-reinstall --only-binary :all: av"
-_NEW_OPENCV = "pip install --force-reinstall --only-binary :all: opencv-python"
+_NEW_VIPS = "pip install --force-reinstall --only-binary :all: 'pyvips[binary]'"
 
 
 def cameras(devices: Path = Path("/dev"), seconds: float = CAMERA_S) -> Iterator[Finding]:
@@ -91,7 +91,7 @@ def photo_codecs() -> Iterator[Finding]:
         except PellucidError as error:
             trouble = str(error)
         if trouble:
-            yield Finding("note", f"photos: {suffix} does not work ({trouble})", _NEW_OPENCV)
+            yield Finding("note", f"photos: {suffix} does not work ({trouble})", _NEW_VIPS)
         else:
             works.append(suffix.removeprefix("."))
     yield Finding("ok" if works else "FAIL", f"photos: {', '.join(works) or 'no format works'}")

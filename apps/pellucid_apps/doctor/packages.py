@@ -15,6 +15,8 @@ _OPTIONAL = {  # module: (distribution, what it is for, how to get it)
     "nncf": ("nncf", "int8 for OpenVINO", "pip install 'pellucid[export]'"),
     "openvino": ("openvino", "second engine", "pip install 'pellucid[openvino]'"),
     "coremltools": ("coremltools", "Core ML files", "pip install 'pellucid[coreml]'"),
+    "pi_heif": ("pi-heif", "HEIC photos", "pip install 'pellucid[heic]'"),
+    "rawpy": ("rawpy", "raw files of cameras", "pip install 'pellucid[raw]'"),
     "av": ("av", "videos", "pip install 'pellucid[video]'"),
     "pyvirtualcam": ("pyvirtualcam", "virtual camera", "pip install 'pellucid[virtualcam]'"),
 }
@@ -51,6 +53,7 @@ def packages(versions: Versions = installed) -> Iterator[Finding]:
     yield _needed("numpy", ("numpy",), versions)
     yield _needed("onnxruntime", _ONNXRUNTIME, versions)
     yield _needed("opencv-python", _OPENCV, versions)
+    yield _needed("pyvips", ("pyvips",), versions)
     for module, (name, use, fix) in _OPTIONAL.items():
         if module == "coremltools" and sys.platform == "win32":
             continue  # there is none

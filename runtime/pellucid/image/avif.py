@@ -1,69 +1,104 @@
-"""AVIF: the boxes that tell its size, its turn and its ICC profile.
+"""AVIF: what libvips neither tells nor writes: chroma sampling, and the colour tag (nclx).
 
-OpenCV decodes neither turn (`irot`, `imir`) nor profile.
+libvips hands EXIF to libexif, which empties maker notes. So a block that only holds room is given
+to it, and the photo's own bytes are put there afterwards.
 """
 
 import struct
 from collections.abc import Iterator
 
-from .header import ICC, Header
+from .header import CICP, EXIF, ICC, Coding, Data, Header
+from .png import HDR_TRANSFERS
 
-# (quarter turns anti-clockwise, then mirror axis; -1 none) -> EXIF orientation.
-# ISO/IEC 23008-12: axis 0 swaps top and bottom, 1 swaps left and right.
-_ORIENTATIONS = {
-    (0, -1): 1, (0, 1): 2, (2, -1): 3, (0, 0): 4, (1, 0): 5, (3, -1): 6, (3, 0): 7, (1, -1): 8,
-    (1, 1): 7, (3, 1): 5, (2, 0): 2, (2, 1): 4,
-}  # fmt: skip
+_HEAD = 1 << 16  # bytes; the boxes that describe a picture come before its pixels
+_DEFAULT_NCLX = bytes([1, 13, 6, 1])  # BT.709 primaries, sRGB, BT.601 matrix, full range
+_BT601 = 6
+_ROOM_TAG = 0x9C9C  # XPComment, any bytes
+_CONTAINERS = (b"iprp", b"ipco")
 
 
-def read_avif(data: bytes) -> Header:
-    """Header of an AVIF picture. struct.error if it ends before its properties."""
-    width = height = turns = 0
-    axis = -1
-    notes: tuple[str, ...] = ()
+def read_avif(data: Data) -> Header:
+    """What the boxes of an AVIF or HEIC picture tell; libvips has its metadata and size."""
+    head = bytes(data[:_HEAD])
+    refusal = "holds 2 or more pictures (AVIF); save the one to restore as a file of its own"
     blocks: dict[int, bytes] = {}
-    for kind, start, stop in _properties(data):
-        if kind == b"ispe":  # a grid's cells and an alpha plane tell theirs too: the largest counts
-            size = struct.unpack_from(">II", data, start + 4)
-            width, height = max((width, height), size, key=lambda s: s[0] * s[1])
-        elif kind == b"irot":
-            turns = data[start] & 3
-        elif kind == b"imir":
-            axis = data[start] & 1
-        elif kind == b"colr" and data[start : start + 4] in (b"prof", b"rICC"):
-            blocks[ICC] = data[start + 4 : stop]
-    if b"application/rdf+xml" in data[:65536]:
-        notes = ("its XMP is not kept (AVIF)",)
-    return Header(
-        "avif",
-        width,
-        height,
-        2 if data[8:12] == b"avis" else 1,
-        notes=notes,
-        metadata=blocks,
-        orientation=_ORIENTATIONS[turns, axis],
-    )
+    if (at := head.find(b"colrnclx")) >= 0:
+        told = struct.unpack_from(">HHHB", head, at + 8)
+        blocks[CICP] = bytes([*(min(v, 255) for v in told[:3]), told[3] >> 7])
+    coding = Coding()
+    if (at := head.find(b"av1C")) >= 0:
+        flags = head[at + 6]
+        bits = 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+        coding = Coding("4:2:0" if flags & 0x0C == 0x0C else "4:4:4", bits)
+    return Header("avif", refusal if head[8:12] == b"avis" else "", (), blocks, coding)
 
 
-def _properties(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes inside meta / iprp / ipco."""
-    for kind, start, stop in _boxes(data, 0, len(data)):
-        if kind == b"meta":
-            for inner, a, b in _boxes(data, start + 4, stop):
-                if inner == b"iprp":
-                    for container, c, d in _boxes(data, a, b):
-                        if container == b"ipco":
-                            yield from _boxes(data, c, d)
+def hdr_note(tag: bytes) -> str:
+    """What to say of a colour tag whose light is not coded as sRGB codes it; empty if it is."""
+    name = HDR_TRANSFERS.get(tag[1]) if len(tag) == 4 else None
+    if name is None:
+        return ""
+    return f"its colours are HDR ({name}); it is restored as if they were sRGB, the tag says what"
+
+
+def room_for(exif: bytes) -> bytes:
+    """An EXIF block that libexif writes out at least as long as `exif`."""
+    entry = struct.pack("<IHHHII", 8, 1, _ROOM_TAG, 1, len(exif), 26)
+    return b"II*\0" + entry + bytes(4) + b"\x01" * len(exif)
+
+
+def with_metadata(avif: bytes, metadata: dict[int, bytes]) -> bytes:
+    """An encoder's AVIF with the photo's own EXIF in the room made for it, and its colour tag.
+
+    The encoder was given `room_for` EXIF, and a stand-in profile if there is no ICC.
+    """
+    if EXIF in metadata:
+        mark = avif.rfind(b"Exif\0\0", 0, avif.rfind(b"\x01" * min(len(metadata[EXIF]), 64)))
+        start = mark + 6
+        stop = start + len(metadata[EXIF])
+        avif = avif[:start] + metadata[EXIF] + avif[stop:]
+    if ICC in metadata:
+        return avif
+    # The coded matrix is the encoder's, whatever the source's was.
+    primaries, transfer, _, _ = metadata.get(CICP, _DEFAULT_NCLX)
+    return _with_nclx(avif, struct.pack(">HHHB", primaries, transfer, _BT601, 0x80))
+
+
+def _with_nclx(avif: bytes, tag: bytes) -> bytes:
+    """The stand-in profile replaced by a tag; a box of free space takes up what is left over.
+
+    So nothing else moves, and no place that the file tells changes.
+    """
+    whole = _boxes(avif, 0, len(avif))
+    start, stop = next((start, stop) for kind, start, stop in whole if kind == b"meta")
+    path = [(start - 8, stop) for start, stop in _path(avif, start + 4, stop)]
+    if len(path) != 3:
+        return avif  # iprp, ipco and colr
+    (iprp, after), (ipco, _), (colr, end) = path
+    box = struct.pack(">I", 12 + len(tag)) + b"colrnclx" + tag
+    spare = end - colr - len(box)
+    told = bytearray(avif[:colr] + box + avif[end:after])
+    for at in (iprp, ipco):
+        struct.pack_into(">I", told, at, struct.unpack_from(">I", avif, at)[0] - spare)
+    return bytes(told) + struct.pack(">I", spare) + b"free" + bytes(spare - 8) + avif[after:]
+
+
+def _path(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Bodies of iprp, of ipco in it, and of the first profile in that."""
+    for kind, a, b in _boxes(data, start, stop):
+        if kind in _CONTAINERS:
+            yield a, b
+            yield from _path(data, a, b)
+            return
+        if kind == b"colr":
+            yield a, b
+            return
 
 
 def _boxes(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """(kind, start of body, end) of the boxes in [start, stop)."""
     while start + 8 <= stop:
         size, kind = struct.unpack_from(">I4s", data, start)
-        head = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, start + 8)
-            head = 16
-        end = stop if size == 0 else start + max(size, head)
-        yield kind, start + head, min(end, stop)
+        end = stop if size == 0 else min(start + max(size, 8), stop)
+        yield kind, start + 8, end
         start = end

@@ -1,8 +1,9 @@
 """A file's bytes to pixels and metadata, or one sentence why not."""
 
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -10,120 +11,144 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PhotoError, TooLargeError
-from .channel_order import swap_red_and_blue
-from .exif import set_upright, upright
-from .formats import read_header
-from .header import BLOCK_NAMES, EXIF, ICC, RESOLUTION, XMP, Header
-from .libjpeg_warnings import jpeg_warnings
+from . import avif, bmp, heic, raw, vips
+from .exif import set_upright
+from .formats import HEAD_BYTES, format_of, read_header
+from .header import CICP, EXIF, ICC, XMP, Coding, Data, Header
+from .libjpeg_warnings import damage_of
+from .png import several
+from .tiff import RAW
 
 Array = NDArray[Any]
 
 MAX_MEGAPIXELS_VARIABLE = "PELLUCID_MAX_MEGAPIXELS"
-DEFAULT_MAX_MEGAPIXELS = 256.0
-# OpenCV has a limit of its own, which it reads when it is loaded.
-_OPENCV_VARIABLE = "OPENCV_IO_MAX_IMAGE_PIXELS"
-_OPENCV_MAX_PIXELS = 1 << 30
+DEFAULT_MAX_MEGAPIXELS = 512.0
 
-_SUFFIX_OF_FORMAT = {"jpeg": ".jpg", "tiff": ".tif"}
+_SUFFIX_OF_FORMAT = {"jpeg": ".jpg", "tiff": ".tif", "heic": ".jpg", "raw": ".tif"}
+_VIPS_BLOCKS = {EXIF: "exif-data", XMP: "xmp-data", ICC: "icc-profile-data"}
 
 
-def decode(data: bytes) -> tuple[Array, dict[int, bytes], str, tuple[str, ...]]:
-    """Pixels in RGB order as stored, metadata blocks, suffix, notes on what does not travel on."""
-    header = read_header(data)
-    _refuse(header)
-    buffer = np.frombuffer(data, np.uint8)
-    if header.blank[1]:
-        buffer = buffer.copy()
-        buffer[header.blank[0] : header.blank[1]] = 0
-    libjpeg_warnings: list[str] = []
-    listening = jpeg_warnings() if header.format == "jpeg" else nullcontext(libjpeg_warnings)
-    try:
-        with _quiet_opencv(), listening as libjpeg_warnings:
-            stored, kinds, blocks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise PhotoError(f"the {header.format.upper()} cannot be decoded ({error.err})") from error
-    if stored is None:
-        raise PhotoError(f"the {header.format.upper()} is damaged and cannot be decoded")
-    pixels = _to_rgb(np.asarray(stored))
-    metadata = {
-        int(kind): block.tobytes()
-        for kind, block in zip(kinds, blocks, strict=True)
-        if int(kind) in BLOCK_NAMES and block.size
-    }
-    if header.metadata is not None:
-        own_exif = {EXIF: metadata[EXIF]} if EXIF in metadata else {}
-        metadata = own_exif | header.metadata
-    if header.resolution:
-        metadata[RESOLUTION] = header.resolution
-    if XMP in metadata:
-        metadata[XMP] = metadata[XMP].rstrip(b"\0")
-    if EXIF in metadata:
-        metadata[EXIF] = metadata[EXIF].removeprefix(b"Exif\0\0")
-    if header.format == "avif":
-        # Its turn overrules EXIF. Only EXIF can be written, so the pixels are turned instead.
-        pixels = np.ascontiguousarray(upright(pixels, header.orientation))
-        if EXIF in metadata:
-            metadata[EXIF] = set_upright(metadata[EXIF])
-    damage = (
-        (f"its picture data are damaged, look it over ({libjpeg_warnings[0]})",)
-        if libjpeg_warnings
-        else ()
-    )
-    notes = header.notes + damage + _drop_bad_profile(metadata, grey=pixels.ndim == 2)
-    return pixels, metadata, _SUFFIX_OF_FORMAT.get(header.format, f".{header.format}"), notes
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: in RGB order as stored. suffix: of the format that a result has by default."""
+
+    pixels: Array
+    metadata: dict[int, bytes]
+    suffix: str
+    notes: tuple[str, ...]
+    coding: Coding
 
 
-def _refuse(header: Header) -> None:
+def decode(data: Data, descriptor: int | None = None, name: str = "") -> Decoded:
+    """data: the file's bytes. descriptor: of the open file, from which large ones are read.
+
+    name: tells raw files of cameras from TIFF.
+    """
+    header = _header(data, name)
+    notes: tuple[str, ...] = ()
+    if header.format == "bmp":
+        check_size(*bmp.read_bmp(data)[1])
+        pixels = bmp.decode_bmp(data)
+    elif header.format == "heic":
+        pixels, header, notes = heic.decode_heic(bytes(data), check_size)
+    elif header.format == "raw":
+        pixels, header, notes = raw.decode_raw(bytes(data), check_size)
+    else:
+        pixels, header = _decode(header, bytes(data) if descriptor is None else descriptor)
+    if header.format == "jpeg" and (damage := damage_of(data)):
+        notes = (f"its picture data are damaged, look it over ({damage})",)
+    if header.format == "tiff" and _constant(pixels):
+        _ask_opencv(bytes(data), pixels)
+    if pixels.ndim == 3 and pixels.shape[2] == 2:  # grey with alpha
+        pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
+    metadata = dict(header.metadata)
+    notes = header.notes + notes + _drop_bad_profile(metadata, grey=pixels.ndim == 2)
+    if hdr := avif.hdr_note(metadata.get(CICP, b"")):
+        notes = (*notes, hdr)
+    suffix = _SUFFIX_OF_FORMAT.get(header.format, f".{header.format}")
+    return Decoded(pixels, metadata, suffix, notes, header.coding)
+
+
+def size_of(data: Data, descriptor: int, name: str) -> tuple[int, int]:
+    """(height, width) by a file's header where that tells it. PhotoError as `decode` raises."""
+    header = _header(data, name)
+    if header.format == "bmp":
+        width, height = bmp.read_bmp(data)[1]
+        return height, width
+    if header.format in ("heic", "raw"):
+        height, width = decode(data, descriptor, name).pixels.shape[:2]
+        return height, width
+    picture = vips.open_picture(_loader(header.format), descriptor)
+    return picture.height, picture.width
+
+
+def _header(data: Data, name: str) -> Header:
+    """The header of a picture that is not refused; a raw file that looks like a TIFF is found."""
+    header = read_header(data, format_of(bytes(data[:HEAD_BYTES]), name))
+    if header.format == "tiff" and header.refusal == RAW:
+        return Header("raw")
+    if header.refusal:
+        raise PhotoError(header.refusal)
+    return header
+
+
+def _loader(kind: str) -> str:
+    """libvips' name of what reads a format."""
+    if kind == "jxl" and not vips.can("jxlload_source"):
+        raise PhotoError("JPEG XL is not in this libvips; save the picture as PNG or TIFF first")
+    return "heifload" if kind == "avif" else f"{kind}load"
+
+
+def check_size(width: int, height: int) -> None:
+    """PhotoError for a picture over the limit, by its header, before it is decoded."""
     told = os.environ.get(MAX_MEGAPIXELS_VARIABLE)
     try:
         limit = float(told) if told else DEFAULT_MAX_MEGAPIXELS
     except ValueError:
         raise PhotoError(f"{MAX_MEGAPIXELS_VARIABLE} must be a number, got {told!r}") from None
-    pixels = header.width * header.height
-    size = f"{header.width}x{header.height} is {pixels / 1e6:.0f} megapixels"
+    pixels = width * height
     if pixels > limit * 1e6:
         raise TooLargeError(
-            f"{size}, the limit is {limit:.0f}; "
-            f"raise it with {MAX_MEGAPIXELS_VARIABLE}={-(-pixels // 10**6)}"
+            f"{width}x{height} is {pixels / 1e6:.0f} megapixels, the limit is {limit:.0f}; "
+            f"raise it with {MAX_MEGAPIXELS_VARIABLE}={math.ceil(pixels / 1e6)}"
         )
-    if pixels > int(os.environ.get(_OPENCV_VARIABLE, _OPENCV_MAX_PIXELS)):
-        raise TooLargeError(
-            f"{size}, more than OpenCV reads; set {_OPENCV_VARIABLE}={pixels} as well"
-        )
-    if not header.complete:
-        raise PhotoError(f"the {header.format.upper()} is cut off: its end is missing")
-    if header.frames > 1:
-        raise PhotoError(
-            f"holds {header.frames} or more pictures ({header.format.upper()}); "
-            "save the one to restore as a file of its own"
-        )
-    if header.refusal:
-        raise PhotoError(header.refusal)
 
 
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """OpenCV logs what it also reports; the user gets one sentence, not both."""
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+def _decode(header: Header, source: bytes | int) -> tuple[Array, Header]:
+    """Through libvips. Damage inside a JPEG is passed over and told; other damage is refused."""
+    fail_on = "truncated" if header.format == "jpeg" else "error"
+    picture = vips.open_picture(_loader(header.format), source, fail_on=fail_on)
+    check_size(picture.width, picture.height)
+    fields = set(picture.get_fields())
+    pages = picture.get("n-pages") if "n-pages" in fields else 1
+    if pages > 1:
+        raise PhotoError(several(pages, header.format.upper()))
+    pixels = vips.read_pixels(picture)
+    if header.format not in ("avif", "jxl"):
+        return pixels, header
+    blocks = dict(header.metadata)
+    for block, field in _VIPS_BLOCKS.items():
+        if field in fields and (told := bytes(picture.get(field))):
+            blocks[block] = told.rstrip(b"\0") if block == XMP else told
+    if EXIF in blocks:  # libvips has turned the picture, as its own boxes say
+        blocks[EXIF] = set_upright(blocks[EXIF].removeprefix(b"Exif\0\0"))
+    bits = picture.get("bits-per-sample") if "bits-per-sample" in fields else 8
+    if pixels.dtype == np.uint16 and bits < 16:
+        pixels |= pixels >> bits  # libvips moves codes up; so that white is 65535
+    coding = replace(header.coding, bits=bits)
+    return pixels, replace(header, metadata=blocks, coding=coding)
 
 
-def _to_rgb(stored: Array) -> Array:
-    """OpenCV's BGR order to RGB in place; one-channel pictures to (H, W)."""
-    if stored.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise PhotoError(f"pixels of type {stored.dtype} are not supported; save as 8 or 16 bits")
-    if stored.dtype == np.float64:
-        stored = stored.astype(np.float32)
-    if stored.ndim == 3 and stored.shape[2] == 1:
-        return stored[..., 0]
-    if stored.ndim == 3:
-        swap_red_and_blue(stored)
-    return stored
+def _constant(pixels: Array) -> bool:
+    return bool((pixels[:1] == pixels[:1, :1]).all()) and bool((pixels == pixels[:1, :1]).all())
+
+
+def _ask_opencv(data: bytes, pixels: Array) -> None:
+    """A decoder that skips data it does not know leaves a picture of one colour: ask another."""
+    reader: Callable[..., Any] = cv2.imdecode
+    seen = reader(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if seen is not None and not _constant(np.asarray(seen)):
+        raise PhotoError("this kind of TIFF is not supported (it decodes to one colour); use PNG")
 
 
 def _drop_bad_profile(metadata: dict[int, bytes], grey: bool) -> tuple[str, ...]:

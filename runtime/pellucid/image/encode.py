@@ -1,47 +1,71 @@
-"""Pixels and metadata to a file's bytes, and what a format cannot hold."""
+"""Pixels and metadata to a file, and what a format cannot hold."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PhotoError
-from . import jpeg, png, tiff
-from .channel_order import swap_red_and_blue
+from . import avif, jpeg, png, tiff, vips, webp
+from .bmp import encode_bmp
 from .exif import read_orientation, upright
-from .header import BLOCK_NAMES, EXIF, ICC, IRB, RESOLUTION, XMP
+from .header import (
+    BLOCK_NAMES,
+    CICP,
+    COMMENT,
+    EXIF,
+    GAMMA,
+    ICC,
+    IRB,
+    MPF,
+    PLAIN,
+    RESOLUTION,
+    SEGMENTS,
+    TEXT,
+    TRAILER,
+    XMP,
+    Coding,
+)  # fmt: skip
+from .jpeg import without_trailer
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a format holds; quality: OpenCV's flag for it, None if lossless."""
+    """What a format holds. lossy: whether `quality` says something."""
 
+    name: str
     alpha: bool
     types: tuple[type, ...]
     blocks: frozenset[int]
-    quality: int | None = None
+    lossy: bool = False
 
 
 _PHOTO = frozenset({EXIF, XMP, ICC})
-_JPEG = Format(False, (np.uint8,), _PHOTO | {IRB, RESOLUTION}, cv2.IMWRITE_JPEG_QUALITY)
-_TIFF = Format(True, (np.uint8, np.uint16, np.float32), frozenset({XMP, ICC, IRB, RESOLUTION}))
+_JPEG = Format(
+    "jpeg", False, (np.uint8,),
+    _PHOTO | {IRB, RESOLUTION, COMMENT, SEGMENTS, MPF, TRAILER}, lossy=True,
+)  # fmt: skip
+_TIFF = Format("tiff", True, (np.uint8, np.uint16, np.float32), _PHOTO | {IRB, RESOLUTION})
 _FORMATS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".png": Format(True, (np.uint8, np.uint16), _PHOTO | {RESOLUTION}),
-    ".webp": Format(True, (np.uint8,), _PHOTO, cv2.IMWRITE_WEBP_QUALITY),
+    ".jpe": _JPEG,
+    ".jfif": _JPEG,
+    ".png": Format("png", True, (np.uint8, np.uint16), _PHOTO | {RESOLUTION, TEXT, CICP, GAMMA}),
+    ".webp": Format("webp", True, (np.uint8,), _PHOTO, lossy=True),
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".avif": Format(True, (np.uint8,), _PHOTO, cv2.IMWRITE_AVIF_QUALITY),
-    ".bmp": Format(True, (np.uint8,), frozenset()),
+    ".avif": Format("avif", True, (np.uint8, np.uint16), _PHOTO | {CICP}, lossy=True),
+    ".bmp": Format("bmp", True, (np.uint8,), frozenset({RESOLUTION})),
 }
 SUFFIXES = tuple(_FORMATS)
+_BIG_TIFF_BYTES = 3_500_000_000
+_PLAIN_CICP = ((1, 2), (1, 2, 6, 13))  # primaries and transfer that any reader assumes
+_FULL_CHROMA_QUALITY = 90
 
 
 def find_format(suffix: str) -> Format:
@@ -52,23 +76,45 @@ def find_format(suffix: str) -> Format:
     return _FORMATS[suffix]
 
 
-def losses(pixels: Array, metadata: dict[int, bytes], suffix: str) -> tuple[str, ...]:
+def same_format(suffix: str, other: str) -> bool:
+    """Whether two suffixes mean one format: .jpg and .jfif, .tif and .tiff."""
+    return suffix in _FORMATS and _FORMATS[suffix] is _FORMATS.get(other)
+
+
+def losses(
+    pixels: Array, metadata: dict[int, bytes], suffix: str, coding: Coding = PLAIN
+) -> tuple[str, ...]:
     """What writing as `suffix` would lose, one sentence each."""
     kind = find_format(suffix)
-    lost = [f"{suffix} cannot hold its {BLOCK_NAMES[b]}" for b in metadata if b not in kind.blocks]
+    lost = [
+        f"{suffix} cannot hold its {BLOCK_NAMES[block]}"
+        for block, data in metadata.items()
+        if block in BLOCK_NAMES and block not in kind.blocks and _says_something(block, data)
+    ]
+    if kind is _TIFF and EXIF in metadata and tiff.damaged_exif(metadata[EXIF]):
+        lost.append(f"{suffix} cannot hold its EXIF, which is damaged")
+    if kind.name == "avif" and {ICC, CICP} <= metadata.keys():
+        lost.append(f"{suffix} cannot hold its colour tag (cICP) beside an ICC profile")
     if pixels.dtype not in kind.types:
         given = {"uint16": "16-bit", "float32": "float"}.get(str(pixels.dtype), str(pixels.dtype))
         best = 16 if np.uint16 in kind.types else 8
         lost.append(f"{suffix} cannot hold {given} pixels: rounded to {best} bits")
+    elif kind.name == "avif" and pixels.dtype == np.uint16 and coding.bits not in (10, 12):
+        lost.append(f"{suffix} cannot hold 16-bit pixels: rounded to 12 bits")
     return tuple(lost)
 
 
 def encode(
-    pixels: Array, metadata: dict[int, bytes], suffix: str, quality: int
-) -> list[bytes | memoryview]:
-    """The file's bytes, in pieces. PhotoError rather than dropping alpha; `losses` has the rest.
+    file: BinaryIO,
+    pixels: Array,
+    metadata: dict[int, bytes],
+    suffix: str,
+    quality: int,
+    coding: Coding = PLAIN,
+) -> None:
+    """Write into an empty file opened for reading and writing.
 
-    Pieces, because joining them would hold a file of 100 MB and more twice.
+    PhotoError rather than dropping alpha; `losses` has the rest.
     """
     kind = find_format(suffix)
     if not 1 <= quality <= 100:
@@ -77,55 +123,127 @@ def encode(
     if alpha and not kind.alpha:
         raise PhotoError(f"{suffix} cannot hold this photo's transparency; write .png or .webp")
     if pixels.dtype not in kind.types:
-        pixels = _to_16_bits(pixels) if np.uint16 in kind.types else to_8_bits(pixels)
-    orientation = read_orientation(metadata.get(EXIF, b""))
-    if not kind.blocks:  # nothing can tell a viewer to turn it
-        pixels = upright(pixels, orientation)
+        pixels = to_16_bits(pixels) if np.uint16 in kind.types else to_8_bits(pixels)
     kept = {block: data for block, data in metadata.items() if block in kind.blocks}
-    if suffix == ".png" and XMP in kept:
-        kept[XMP] += b"\0"  # OpenCV reads on until it meets one, into memory that is not ours
-    flags = [] if kind.quality is None else [kind.quality, quality]
-    with _in_opencv_order(pixels) as image:
-        if kind is _JPEG:
-            return jpeg.with_metadata(_imencode(suffix, image, {}, flags), kept)
-        if kind is _TIFF:
-            plain = _imencode(suffix, image, {}, flags)
-            return tiff.with_metadata(plain, kept, orientation, straight_alpha=alpha)
-        resolution = kept.pop(RESOLUTION, b"")
-        data = _imencode(suffix, image, kept, flags)
-        return png.with_resolution(data, resolution) if resolution else [data]
+    if TRAILER in metadata and TRAILER not in kept and XMP in kept:
+        kept[XMP] = without_trailer(kept[XMP])
+    if kind is _JPEG:
+        _jpeg(file, pixels, kept, quality, coding)
+    elif kind is _TIFF:
+        big = pixels.nbytes > _BIG_TIFF_BYTES
+        predictor = "none" if pixels.dtype == np.float32 else "horizontal"
+        vips.write_pixels(
+            "tiffsave", pixels, file, compression="lzw", predictor=predictor, bigtiff=big
+        )
+        tiff.add_metadata(file, kept)
+    elif kind.name == "png":
+        _png(file, pixels, kept)
+    elif kind.name == "webp":
+        made = BytesIO()
+        lossless = {"lossless": True, "exact": True} if coding.lossless else {"Q": quality}
+        vips.write_pixels("webpsave", pixels, made, **lossless)
+        height, width = pixels.shape[:2]
+        file.write(webp.with_metadata(made.getvalue(), kept, (width, height)))
+    elif kind.name == "avif":
+        _avif(file, pixels, kept, quality, coding)
+    else:  # nothing in a BMP can tell a viewer to turn it
+        turned = upright(pixels, read_orientation(metadata.get(EXIF, b"")))
+        file.writelines(encode_bmp(turned, kept.get(RESOLUTION, b"")))
 
 
-def _imencode(
-    suffix: str, image: Array, metadata: dict[int, bytes], flags: list[int]
-) -> memoryview:
-    blocks = [np.frombuffer(block, np.uint8) for block in metadata.values()]
-    try:
-        ok, data = cv2.imencodeWithMetadata(suffix, image, list(metadata), blocks, flags)
-    except cv2.error as error:
-        raise PhotoError(f"OpenCV cannot write {suffix}: {error.err}") from error
-    if not ok:
-        hint = "; one of its metadata blocks may be damaged" if metadata else ""
-        raise PhotoError(f"OpenCV cannot write this picture as {suffix}{hint}")
-    return np.asarray(data, dtype=np.uint8).ravel().data
+class _Headed:
+    """An open file that puts `head` behind the first `start` bytes written to it.
+
+    drop: bytes behind those that the head replaces.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, head: bytes, drop: bytes = b"") -> None:
+        self._file, self._start, self._head, self._drop = file, start, head, drop
+        self._first = b""
+
+    def tell(self) -> int:
+        return 0
+
+    def write(self, data: bytes) -> int:
+        size = len(data)
+        if self._start:
+            self._first += bytes(data)
+            if len(self._first) < self._start + 64:
+                return size
+            data = self._begun()
+        self._file.write(data)
+        return size
+
+    def finish(self) -> None:
+        """Write out what still waits, of a very small file."""
+        if self._start:
+            self._file.write(self._begun())
+
+    def _begun(self) -> bytes:
+        before, after = self._first[: self._start], self._first[self._start :]
+        self._start = 0
+        if self._drop and after[4:8] == self._drop:
+            after = after[12 + int.from_bytes(after[:4], "big") :]
+        return before + self._head + after
+
+    def read(self, size: int) -> bytes:
+        raise OSError("not readable")
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        raise OSError("not seekable")
 
 
-@contextmanager
-def _in_opencv_order(pixels: Array) -> Iterator[Array]:
-    """The array in BGR order: swapped in place and back, so that it is there only once."""
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
-        yield np.ascontiguousarray(pixels)
-        return
-    if not (pixels.flags.c_contiguous and pixels.flags.writeable):
-        pixels = np.array(pixels, order="C")
-        swap_red_and_blue(pixels)
-        yield pixels
-        return
-    swap_red_and_blue(pixels)
-    try:
-        yield pixels
-    finally:
-        swap_red_and_blue(pixels)
+def _jpeg(
+    file: BinaryIO, pixels: Array, metadata: dict[int, bytes], quality: int, coding: Coding
+) -> None:
+    head = jpeg.head(metadata)
+    full = coding.chroma == "4:4:4" or (not coding.chroma and quality >= _FULL_CHROMA_QUALITY)
+    headed = _Headed(file, jpeg.PLAIN_START, head)
+    vips.write_pixels("jpegsave", pixels, headed, Q=quality, subsample_mode="off" if full else "on")
+    headed.finish()
+    size = file.tell()
+    told = jpeg.with_further_pictures(head, size, metadata)
+    if told != head:
+        file.seek(jpeg.PLAIN_START)
+        file.write(told)
+        file.seek(size)
+    file.write(metadata.get(TRAILER, b""))
+
+
+def _png(file: BinaryIO, pixels: Array, metadata: dict[int, bytes]) -> None:
+    headed = _Headed(file, png.PLAIN_START, png.chunks(metadata), drop=b"pHYs")
+    vips.write_pixels("pngsave", pixels, headed, compression=3, filter="all")
+    headed.finish()
+
+
+def _avif(
+    file: BinaryIO, pixels: Array, metadata: dict[int, bytes], quality: int, coding: Coding
+) -> None:
+    bits = 8
+    if pixels.dtype == np.uint16:
+        bits = coding.bits if coding.bits in (10, 12) else 12
+    made = BytesIO()
+    profile = metadata.get(ICC, vips.srgb_profile())
+    blobs = {"xmp-data": metadata.get(XMP, b""), "icc-profile-data": profile}
+    if EXIF in metadata:
+        blobs["exif-data"] = avif.room_for(metadata[EXIF])
+    full = coding.chroma == "4:4:4" or (not coding.chroma and quality >= _FULL_CHROMA_QUALITY)
+    vips.write_pixels(
+        "heifsave", pixels, made, blobs,
+        compression="av1", Q=quality, bitdepth=bits, subsample_mode="off" if full else "on",
+    )  # fmt: skip
+    file.write(avif.with_metadata(made.getvalue(), metadata))
+
+
+def _says_something(block: int, data: bytes) -> bool:
+    """Whether the loss of a block changes anything for those who look at the result."""
+    if block == CICP:
+        return data[0] not in _PLAIN_CICP[0] or data[1] not in _PLAIN_CICP[1]
+    if block == GAMMA:  # nothing but the common gamma
+        return abs(png.gamma_of({GAMMA: data}) / png.SRGB_GAMMA - 1) > 0.1 or b"cHRM" in data
+    if block == SEGMENTS:
+        return jpeg.has_more_xmp(data)
+    return True
 
 
 def to_8_bits(pixels: Array) -> NDArray[np.uint8]:
@@ -135,5 +253,6 @@ def to_8_bits(pixels: Array) -> NDArray[np.uint8]:
     return np.asarray(np.rint(np.clip(pixels.astype(np.float32), 0, 1) * 255), dtype=np.uint8)
 
 
-def _to_16_bits(pixels: Array) -> NDArray[np.uint16]:
+def to_16_bits(pixels: Array) -> NDArray[np.uint16]:
+    """Float in [0, 1] to uint16, rounded and clipped; any shape."""
     return np.asarray(np.rint(np.clip(pixels.astype(np.float32), 0, 1) * 65535), dtype=np.uint16)

@@ -1,61 +1,92 @@
-"""Which format a file has, by its first bytes; the headers of WebP and BMP."""
+"""Which format a file has, by its first bytes, and what its container tells."""
 
 import struct
 
 from ..errors import PhotoError
 from .avif import read_avif
-from .header import Header
+from .bmp import read_bmp
+from .header import Data, Header
 from .jpeg import read_jpeg
 from .png import read_png
 from .tiff import read_tiff
+from .webp import read_webp
 
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+HEAD_BYTES = 64  # of a file, enough for `format_of`
+READ = ("jpeg", "png", "webp", "tiff", "bmp", "avif", "heic", "raw", "jxl")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_MAGIC = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"II\x2a\x00\x10\x00\x00\x00CR", "raw"),  # Canon CR2
+    (b"IIRO", "raw"),  # Olympus
+    (b"IIRS", "raw"),
+    (b"MMOR", "raw"),
+    (b"IIU\0", "raw"),  # Panasonic
+    (b"FUJIFILMCCD-RAW", "raw"),
+    (b"FOVb", "raw"),  # Sigma
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"BM", "bmp"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"8BPS", "psd"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+)
+_REFUSALS = {
+    "gif": "GIF is not a photo format; convert it to PNG first",
+    "psd": "PSD is not read; save the picture as TIFF or PNG first",
+    "jpeg2000": "JPEG 2000 is not read; save the picture as TIFF or PNG first",
+}
+# Raw files that start as any TIFF does: here the name has to tell.
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf"),
+    *(".rw2", ".pef", ".srw", ".x3f", ".3fr", ".iiq"),
+)
 
 
-def read_header(data: bytes) -> Header:
-    """Header of a picture file's bytes. Raises PhotoError for anything pellucid does not read."""
+def format_of(head: bytes, name: str = "") -> str:
+    """Format by a file's first HEAD_BYTES: one of READ, or gif, psd, jpeg2000; "" if unknown."""
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"avif", b"avis"):
+            return "avif"
+        if brand == b"crx ":
+            return "raw"
+        if brand in _HEIC_BRANDS:
+            return "avif" if brand in (b"mif1", b"msf1") and b"avif" in head else "heic"
+        return ""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    found = next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
+    return "raw" if found == "tiff" and name.lower().endswith(RAW_SUFFIXES) else found
+
+
+def read_header(data: Data, kind: str) -> Header:
+    """What the container of a file tells. Raises PhotoError for anything pellucid does not read."""
     if not data:
         raise PhotoError("the file is empty")
+    if kind in _REFUSALS:
+        raise PhotoError(_REFUSALS[kind])
     try:
-        if data[:3] == b"\xff\xd8\xff":
+        if kind == "jpeg":
             return read_jpeg(data)
-        if data[:8] == b"\x89PNG\r\n\x1a\n":
+        if kind == "png":
             return read_png(data)
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return _webp(data)
-        if data[:4] in (b"II*\0", b"MM\0*"):
+        if kind == "webp":
+            return read_webp(data)
+        if kind == "tiff":
             return read_tiff(data)
-        if data[:4] in (b"II+\0", b"MM\0+"):
-            raise PhotoError("BigTIFF is not read; save it as TIFF or PNG")
-        if data[:2] == b"BM":
-            return _bmp(data)
-        if data[4:8] == b"ftyp":
-            if data[8:12] in (b"avif", b"avis"):
-                return read_avif(data)
-            if data[8:12] in _HEIF_BRANDS:
-                raise PhotoError("HEIC is not read yet; export the photo as JPEG or PNG first")
-        if data[:6] in (b"GIF87a", b"GIF89a"):
-            raise PhotoError("GIF is not a photo format; convert it to PNG first")
+        if kind == "bmp":
+            return read_bmp(data)[0]
+        if kind == "avif":
+            return read_avif(data)
     except (struct.error, IndexError) as error:
         raise PhotoError("the file ends inside its header") from error
-    raise PhotoError("not a picture pellucid reads (JPEG, PNG, WebP, TIFF, BMP, AVIF)")
-
-
-def _webp(data: bytes) -> Header:
-    (size,) = struct.unpack_from("<I", data, 4)
-    kind, complete = data[12:16], len(data) >= size + 8
-    if kind == b"VP8X":
-        width = 1 + int.from_bytes(data[24:27], "little")
-        height = 1 + int.from_bytes(data[27:30], "little")
-        return Header("webp", width, height, 2 if data[20] & 2 else 1, complete)
-    if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return Header("webp", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), 1, complete)
-    width, height = struct.unpack_from("<HH", data, 26)
-    return Header("webp", width & 0x3FFF, height & 0x3FFF, 1, complete)
-
-
-def _bmp(data: bytes) -> Header:
-    size, _, _, _, kind = struct.unpack_from("<IHHII", data, 2)  # kind: length of the next header
-    width, height = struct.unpack_from("<HH" if kind == 12 else "<ii", data, 18)
-    return Header("bmp", abs(width), abs(height), 1, len(data) >= size)
+    if kind in READ:
+        return Header(kind)
+    raise PhotoError("not a picture pellucid reads (JPEG, PNG, WebP, TIFF, BMP, AVIF, HEIC, raw)")

@@ -1,8 +1,9 @@
-"""What a C library writes to stderr while it decodes, as the only place where it tells of damage.
+"""Damage inside a JPEG, by a second decoder: libvips does not read on to the end of the picture.
 
-libjpeg goes on after damage inside a picture, fills in grey or shifted blocks and prints one line;
-OpenCV passes nothing of it on. A single changed bit may still decode to a legal picture: JPEG has
-no checksums, so that no reader can tell.
+After a lost piece everything behind it is shifted, and what tells is data left over at the end.
+OpenCV's libjpeg sees it and prints one line to stderr, which is the only place where it tells. It
+decodes at an eighth of the size, which takes little memory. A single changed bit may still decode
+to a legal picture: JPEG has no checksums, so that no reader can tell.
 """
 
 import os
@@ -11,8 +12,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import cv2
+import numpy as np
+
+from .header import Data
+
 _LOCK = threading.Lock()
 _DAMAGE = (b"Corrupt JPEG data", b"Premature end of JPEG", b"Inconsistent progression")
+
+
+def damage_of(jpeg: Data) -> str:
+    """What libjpeg warns of first; empty if it has nothing to say."""
+    with jpeg_warnings() as found:
+        cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
+    return found[0] if found else ""
 
 
 @contextmanager

@@ -1,28 +1,31 @@
 """Photos in and out, with nothing lost: EXIF, ICC, XMP, dpi, orientation, alpha, 16 bits.
 
 Pixels stay as they are stored: they are not turned by the EXIF orientation, whose tag travels on
-unchanged, so the result shows upright wherever the input did. (TIFF and AVIF keep their turn
+unchanged, so the result shows upright wherever the input did. (AVIF and HEIC keep their turn
 elsewhere; those are turned upright on reading.) Pixels are not converted by their ICC profile
 either: the network sees a wide-gamut photo as if it were sRGB, and the profile travels on.
 """
 
 import contextlib
+import mmap
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PhotoError
 from .decode import MAX_MEGAPIXELS_VARIABLE as MAX_MEGAPIXELS_VARIABLE
-from .decode import decode
+from .decode import Decoded, decode, size_of
 from .encode import SUFFIXES as SUFFIXES
 from .encode import encode, losses
 from .exif import read_orientation
-from .header import EXIF
+from .header import EXIF, PLAIN, Coding, Data
 
 
 @dataclass
@@ -31,12 +34,15 @@ class Photo:
 
     metadata: raw EXIF, XMP, ICC, IPTC and resolution blocks by their number in `header`.
     suffix: of the format it was read from. notes: what could not travel on, for the user to know.
+    coding: chroma sampling, bits and losslessness of the file, which a result takes over.
+    A picture of more than 100 MB lies in a temporary file, as a `numpy.memmap`.
     """
 
     pixels: NDArray[Any]
     metadata: dict[int, bytes]
     suffix: str = ".png"
     notes: tuple[str, ...] = ()
+    coding: Coding = PLAIN
 
     @property
     def megapixels(self) -> float:
@@ -53,7 +59,9 @@ class Photo:
         Raises PhotoError rather than dropping alpha; 16 bits are rounded where only 8 fit.
         """
         suffix = (suffix or self.suffix).lower()
-        return b"".join(encode(self.pixels, self.metadata, suffix, quality))
+        file = BytesIO()
+        encode(file, self.pixels, self.metadata, suffix, quality, self.coding)
+        return file.getvalue()
 
     def save(self, path: str | Path, quality: int = 95) -> Path:
         """Write to `path`, whole or not at all: a crash or a full disk leaves no half file.
@@ -62,8 +70,12 @@ class Photo:
         """
         path = Path(path)
         suffix = path.suffix.lower()
-        write_atomically(path, *encode(self.pixels, self.metadata, suffix, quality))
-        lost = losses(self.pixels, self.metadata, suffix)
+
+        def write(file: BinaryIO) -> None:
+            encode(file, self.pixels, self.metadata, suffix, quality, self.coding)
+
+        _atomically(path, write)
+        lost = losses(self.pixels, self.metadata, suffix, self.coding)
         self.notes = tuple(dict.fromkeys(self.notes + lost))
         return path
 
@@ -76,31 +88,54 @@ def full_scale(dtype: np.dtype[Any]) -> float:
 def read_photo(source: str | Path | bytes) -> Photo:
     """Read a path or a file's bytes. Raises PhotoError, one sentence, for anything unusable.
 
-    Pictures over 256 megapixels are refused by their header; the environment variable
+    Pictures over 512 megapixels are refused by their header; the environment variable
     PELLUCID_MAX_MEGAPIXELS raises the limit.
     """
     if isinstance(source, bytes):
-        return Photo(*decode(source))
+        return _photo(decode(source))
     path = Path(source)
+    with _opened(path) as (data, descriptor):
+        return _photo(decode(data, descriptor, path.name))
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a picture file, by its header. Raises PhotoError as `read_photo` does."""
+    with _opened(path) as (data, descriptor):
+        return size_of(data, descriptor, path.name)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Data, int]]:
+    """A file's bytes, mapped into memory, and its descriptor. Errors are told with the path."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise PhotoError("the file is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                yield mapped, file.fileno()
     except FileNotFoundError:
         raise PhotoError(f"{path}: no such file") from None
     except OSError as error:
         raise PhotoError(f"{path}: {error.strerror or error}") from error
-    try:
-        return Photo(*decode(data))
     except PhotoError as error:
         raise type(error)(f"{path}: {error}") from None
 
 
+def _photo(read: Decoded) -> Photo:
+    return Photo(read.pixels, read.metadata, read.suffix, read.notes, read.coding)
+
+
 def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
     """Write under a temporary name in the same folder, then rename. Raises PhotoError."""
+    _atomically(path, lambda file: file.writelines(pieces))
+
+
+def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     partial = ""
     try:
         descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
+        with os.fdopen(descriptor, "w+b") as file:
+            write(file)
         os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, path)
     except OSError as error:

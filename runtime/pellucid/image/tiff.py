@@ -1,135 +1,178 @@
-"""TIFF: its first directory, and tags for writing.
-
-OpenCV reads and writes TIFF pixels but no metadata. It turns pixels upright by the orientation tag.
-"""
+"""TIFF: its tags. libvips reads and writes the pixels, and of the tags only a few."""
 
 import struct
 from fractions import Fraction
-from typing import Any
+from typing import BinaryIO
 
-from .header import ICC, IRB, RESOLUTION, XMP, Header
+from .directory import (
+    Directory,
+    Layout,
+    Value,
+    count_directories,
+    layout_of,
+    read_block,
+    read_directory,
+    write_block,
+    write_directory,
+)
+from .header import EXIF, ICC, IRB, RESOLUTION, XMP, Data, Header
+from .png import several
 from .resolution import INCH, Resolution
 
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 254, 256, 257, 258, 262, 274
-_SAMPLES, _EXTRA_SAMPLES, _EXIF_DIRECTORY, _DNG = 277, 338, 34665, 50706
+_SUBFILE, _PHOTOMETRIC, _DESCRIPTION, _SAMPLES, _EXTRA_SAMPLES = 254, 262, 270, 277, 338
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_SUBFILES, _IPTC, _DNG = 330, 33723, 50706
 _BLOCK_TAGS = {XMP: 700, IRB: 34377, ICC: 34675}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1}  # bytes of a value, by type
+_BYTE, _SHORT, _RATIONAL, _UNDEFINED = 1, 3, 5, 7
+# What tells how pixels lie in the file: the result's writer says its own. 282 and 283 are the
+# resolution; the last five have blocks of their own.
+_STRUCTURE = frozenset(
+    {*range(254, 260), 262, 263, 264, 265, 266, 273, *range(277, 285), *range(288, 294), 296, 297}
+    | {301, 317, 318, 319, *range(320, 327), *range(330, 348), *range(512, 522), 529, 530, 531, 532}
+    | {700, _IPTC, 34377, 34675, 32997, 32998}
+)
 _ASSOCIATED, _STRAIGHT = 1, 2  # alpha
 _REDUCED = 1  # bit of _SUBFILE
 _CMYK, _RAW = 5, (32803, 34892)
-_LAB = (8, 9, 10)
+_NOT_READ = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "LogLuv", 32845: "LogLuv"}
+RAW = "a raw camera file; develop it to TIFF, PNG or JPEG first"
+_SHAPE = b'{"shape":'  # tifffile's note on how the pixels lie, no description
+_IRB_IPTC = b"8BIM\x04\x04\0\0"
 
 
-def read_tiff(data: bytes) -> Header:
-    """Header of a classic TIFF. struct.error if its directory is cut off."""
-    order = "<" if data[:2] == b"II" else ">"
-    (offset,) = struct.unpack_from(order + "I", data, 4)
-    at = _entries(data, order, offset)
-    frames, seen = 1, {offset}
-    while (offset := _next(data, order, offset)) and offset not in seen:
-        seen.add(offset)
-        frames += 1
+def read_tiff(data: Data) -> Header:
+    """Header of a TIFF or BigTIFF. struct.error if its directory is cut off."""
+    layout, offset = layout_of(data)
+    tags = read_directory(data, layout, offset)
 
     def number(tag: int, default: int = 0) -> int:
-        return _number(data, order, at[tag]) if tag in at else default
+        value = tags.get(tag)
+        return value.numbers()[0] if isinstance(value, Value) and value.numbers() else default
 
-    blocks = {kind: _block(data, order, at[tag]) for kind, tag in _BLOCK_TAGS.items() if tag in at}
-    photometric, samples = number(_PHOTOMETRIC), number(_SAMPLES, 1)
-    extra = number(_EXTRA_SAMPLES)
+    blocks = {
+        kind: value.data
+        for kind, tag in _BLOCK_TAGS.items()
+        if isinstance(value := tags.get(tag), Value)
+    }
+    iptc = tags.get(_IPTC)
+    if IRB not in blocks and isinstance(iptc, Value):
+        size = struct.pack(">I", len(iptc.data))
+        blocks[IRB] = _IRB_IPTC + size + iptc.data + bytes(len(iptc.data) % 2)
+    if told := _resolution(tags, number(_RESOLUTION_UNIT, INCH)):
+        blocks[RESOLUTION] = told
+    descriptive = {tag: value for tag, value in tags.items() if tag not in _STRUCTURE}
+    about = descriptive.get(_DESCRIPTION)
+    if isinstance(about, Value) and about.data.startswith(_SHAPE):
+        del descriptive[_DESCRIPTION]
+    if descriptive:
+        blocks[EXIF] = write_block(descriptive)
+    photometric, extra = number(_PHOTOMETRIC), number(_EXTRA_SAMPLES)
     refusal = ""
-    if number(_SUBFILE) & _REDUCED or _DNG in at or photometric in _RAW:
-        refusal = "a raw camera file; develop it to TIFF, PNG or JPEG first"
+    if photometric in _RAW or _DNG in tags:
+        refusal = RAW
+    elif number(_SUBFILE) & _REDUCED:
+        refusal = "its first picture is only a preview; save the one to restore as a file"
+    elif (frames := count_directories(data, layout, offset)) > 1:
+        refusal = several(frames, "TIFF")
     elif photometric == _CMYK:
         refusal = "CMYK is for print; save it as an RGB picture first"
-    elif photometric in _LAB:
-        refusal = "Lab colours are not read; save it as an RGB picture first"
-    elif samples == 2 or (samples == 4 and extra == _ASSOCIATED):
-        refusal = "this kind of TIFF transparency is not read; save it as PNG"
-    return Header(
-        "tiff",
-        number(_WIDTH),
-        number(_HEIGHT),
-        frames,
-        refusal=refusal,
-        notes=("its EXIF is not kept (TIFF)",) if _EXIF_DIRECTORY in at else (),
-        metadata=blocks,
-        # OpenCV would multiply 8-bit colours by straight alpha; told nothing, it leaves them alone.
-        resolution=_resolution(data, order, at),
-        blank=(at[_EXTRA_SAMPLES] + 8, at[_EXTRA_SAMPLES] + 10) if extra == _STRAIGHT else (0, 0),
-    )
+    elif photometric in _NOT_READ:
+        refusal = f"{_NOT_READ[photometric]} colours are not read; save it as an RGB picture first"
+    elif extra == _ASSOCIATED:
+        refusal = "this kind of TIFF transparency (premultiplied) is not read; save it as PNG"
+    notes = ("its smaller copies are not kept",) if _SUBFILES in tags else ()
+    return Header("tiff", refusal, notes, blocks)
 
 
-def with_metadata(
-    tiff: memoryview, metadata: dict[int, bytes], orientation: int, straight_alpha: bool
-) -> list[bytes | memoryview]:
-    """OpenCV's TIFF, in pieces, with a longer directory at its end that also holds metadata."""
-    order = "<" if bytes(tiff[:2]) == b"II" else ">"
-    (offset,) = struct.unpack_from(order + "I", tiff, 4)
-    entries = {tag: bytes(tiff[at : at + 12]) for tag, at in _entries(tiff, order, offset).items()}
-    tail = b"\0" * (len(tiff) % 2)  # everything starts at an even place
+def add_metadata(file: BinaryIO, metadata: dict[int, bytes]) -> None:
+    """Give libvips' TIFF, in an open file, a longer directory at its end, that holds metadata."""
+    file.seek(0)
+    head = file.read(16)
+    layout, offset = layout_of(head)
+    file.seek(0, 2)
+    end = file.tell()
+    file.seek(offset)
+    kept = _entries(file.read(1 << 16), layout)  # by their bytes: their values stay where they are
+    added: Directory = {}
+    try:
+        given = read_block(metadata[EXIF]) if EXIF in metadata else {}
+    except struct.error:
+        given = {}
+    added |= {tag: value for tag, value in given.items() if tag not in _STRUCTURE}
     for kind, tag in _BLOCK_TAGS.items():
         if kind in metadata:
-            block = metadata[kind]
-            place = struct.pack(order + "I", len(tiff) + len(tail))
-            if len(block) <= 4:
-                place = block.ljust(4, b"\0")
-            entries[tag] = struct.pack(order + "HHI", tag, 7, len(block)) + place
-            tail += block + b"\0" * (len(block) % 2)
+            added[tag] = Value(_BYTE if kind == XMP else _UNDEFINED, metadata[kind])
+    if iptc := _iptc(metadata.get(IRB, b"")):
+        added[_IPTC] = Value(_UNDEFINED, iptc)
     if RESOLUTION in metadata:
         told = Resolution.from_block(metadata[RESOLUTION])
-        for tag, value in ((_X_RESOLUTION, told.x), (_Y_RESOLUTION, told.y)):
-            entries[tag] = struct.pack(order + "HHII", tag, 5, 1, len(tiff) + len(tail))
-            tail += struct.pack(order + "II", value.numerator, value.denominator)
-        unit = struct.pack(order + "HHIHH", _RESOLUTION_UNIT, 3, 1, told.unit, 0)
-        entries[_RESOLUTION_UNIT] = unit
-    if orientation != 1:
-        entries[_ORIENTATION] = struct.pack(order + "HHIHH", _ORIENTATION, 3, 1, orientation, 0)
-    if straight_alpha:
-        entries[_EXTRA_SAMPLES] = struct.pack(order + "HHIHH", _EXTRA_SAMPLES, 3, 1, _STRAIGHT, 0)
-    directory = struct.pack(order + "H", len(entries))
-    directory += b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
-    start = struct.pack(order + "I", len(tiff) + len(tail))
-    return [tiff[:4], start, tiff[8:], tail, directory]
+        for tag, ratio in ((_X_RESOLUTION, told.x), (_Y_RESOLUTION, told.y)):
+            packed = struct.pack("<II", ratio.numerator, ratio.denominator)
+            added[tag] = Value(_RATIONAL, packed)
+        added[_RESOLUTION_UNIT] = Value(_SHORT, struct.pack("<H", told.unit))
+    if not added:
+        return
+    start = end + end % 2
+    body = _merged(kept, added, layout, start)
+    file.seek(end)
+    file.write(bytes(end % 2) + body)
+    file.seek(8 if layout.big else 4)
+    file.write(struct.pack(layout.order + layout.place, start))
 
 
-def _entries(data: bytes | memoryview, order: str, offset: int) -> dict[int, int]:
-    """Where each tag's 12-byte entry starts."""
-    (count,) = struct.unpack_from(order + "H", data, offset)
-    places = [offset + 2 + 12 * index for index in range(count)]
-    return {struct.unpack_from(order + "H", data, at)[0]: at for at in places}
+def damaged_exif(exif: bytes) -> bool:
+    """Whether a TIFF cannot take over this EXIF block's tags."""
+    try:
+        read_block(exif)
+    except struct.error:
+        return True
+    return False
 
 
-def _next(data: bytes, order: str, offset: int) -> int:
-    (count,) = struct.unpack_from(order + "H", data, offset)
-    (following,) = struct.unpack_from(order + "I", data, offset + 2 + 12 * count)
-    return int(following)
+def _entries(table: bytes, layout: Layout) -> dict[int, bytes]:
+    """Tag -> the bytes of its entry."""
+    (count,) = struct.unpack_from(layout.order + layout.entries, table)
+    start, size = struct.calcsize(layout.entries), layout.entry_size
+    found = [table[start + i * size : start + (i + 1) * size] for i in range(count)]
+    return {struct.unpack_from(layout.order + "H", entry)[0]: entry for entry in found}
 
 
-def _number(data: bytes, order: str, at: int) -> int:
-    (kind,) = struct.unpack_from(order + "H", data, at + 2)
-    code: Any = {1: "B", 3: "H", 4: "I"}.get(kind, "H")
-    return int(struct.unpack_from(order + code, data, at + 8)[0])
+def _merged(kept: dict[int, bytes], added: Directory, layout: Layout, start: int) -> bytes:
+    """A directory at `start` of old entries, whose values stay in place, and of new ones."""
+    if layout.order != "<":
+        raise struct.error("libvips writes TIFF in the machine's order, which is little-endian")
+    kept = {tag: entry for tag, entry in kept.items() if tag not in added}
+    head, size = struct.calcsize(layout.entries), layout.entry_size
+    # Written as if it stood alone, behind the room that the old entries take up.
+    alone = write_directory(added, start + len(kept) * size, layout.big)
+    count = struct.pack("<" + layout.entries, len(kept) + len(added))
+    fresh = {
+        struct.unpack_from("<H", alone, at)[0]: alone[at : at + size]
+        for at in range(head, head + len(added) * size, size)
+    }
+    every = kept | fresh
+    table = b"".join(every[tag] for tag in sorted(every))
+    return count + table + alone[head + len(added) * size :]
 
 
-def _resolution(data: bytes, order: str, at: dict[int, int]) -> bytes:
+def _resolution(tags: Directory, unit: int) -> bytes:
     """Block of the resolution tags; empty if they are missing or tell nothing."""
     values = []
     for tag in (_X_RESOLUTION, _Y_RESOLUTION):
-        if tag not in at:
+        value = tags.get(tag)
+        if not isinstance(value, Value) or value.type != _RATIONAL or len(value.data) < 8:
             return b""
-        (place,) = struct.unpack_from(order + "I", data, at[tag] + 8)
-        if place + 8 > len(data):
-            return b""
-        over, under = struct.unpack_from(order + "II", data, place)
+        over, under = struct.unpack_from("<II", value.data)
         if under == 0:
             return b""
         values.append(Fraction(over, under))
-    unit = _number(data, order, at[_RESOLUTION_UNIT]) if _RESOLUTION_UNIT in at else INCH
     return Resolution(values[0], values[1], unit).to_block() if unit in (1, 2, 3) else b""
 
 
-def _block(data: bytes, order: str, at: int) -> bytes:
-    kind, count, place = struct.unpack_from(order + "HII", data, at + 2)
-    size = count * _SIZES.get(kind, 0)
-    return data[at + 8 : at + 8 + size] if size <= 4 else data[place : place + size]
+def _iptc(irb: bytes) -> bytes:
+    """The caption records in Photoshop's image resources, which TIFF has a tag of its own for."""
+    at = irb.find(_IRB_IPTC)
+    if at < 0 or at + 12 > len(irb):
+        return b""
+    (size,) = struct.unpack_from(">I", irb, at + 8)
+    return irb[at + 12 : at + 12 + size]

@@ -1,0 +1,97 @@
+"""Pictures whose values are not sRGB codes from 0 to 1: what a network sees of them, and back.
+
+Two kinds: PNG with a gamma of its own (gAMA; 1.0 is linear light, which looks like a dark photo to
+a network), and float pictures that run beyond 1 (to 255, or highlights).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .png import SRGB_GAMMA, gamma_of
+from .scratch import bands, copy_picture, empty_picture, release
+
+Array = NDArray[Any]
+Restore = Callable[[Array], None]
+
+_NEAR_SRGB = 0.1  # relative difference of a gamma that nobody sees
+_SCALES = (255.0, 65535.0)
+_SAMPLE = 1 << 16  # values
+
+
+def restore_coded(pixels: Array, metadata: dict[int, bytes], restore: Restore) -> tuple[str, ...]:
+    """Restore in place what `metadata` say of the pixels' coding; notes on what was assumed.
+
+    restore: works in place on sRGB codes, integers or floats in [0, 1].
+    """
+    if np.issubdtype(pixels.dtype, np.floating):
+        return _restore_float(pixels, restore)
+    gamma = gamma_of(metadata)
+    if abs(gamma / SRGB_GAMMA - 1.0) <= _NEAR_SRGB:
+        restore(pixels)
+        return ()
+    _restore_gamma(pixels, gamma, restore)
+    return (f"its samples are coded with gamma {gamma:g}, which is honoured and kept",)
+
+
+def _restore_gamma(pixels: Array, gamma: float, restore: Restore) -> None:
+    """Codes to light to sRGB with 16 bits, restored, and back; what the network left is left."""
+    white = float(np.iinfo(pixels.dtype).max)
+    codes = np.arange(white + 1) / white
+    there = np.rint(_srgb_code(codes ** (1.0 / gamma)) * 65535).astype(np.uint16)
+    back = np.rint(_srgb_light(np.arange(65536) / 65535) ** gamma * white).astype(pixels.dtype)
+    colours = pixels if pixels.ndim == 2 else pixels[..., :3]
+    seen = empty_picture(colours.shape, np.dtype(np.uint16))
+    for band in bands(pixels):
+        seen[band] = there[colours[band]]
+        release(seen, pixels)
+    restored = copy_picture(seen)
+    restore(restored)
+    for band in bands(pixels):
+        changed = restored[band] != seen[band]
+        colours[band] = np.where(changed, back[restored[band]], colours[band])
+        release(seen, restored, pixels)
+
+
+def _restore_float(pixels: Array, restore: Restore) -> tuple[str, ...]:
+    """Floats of any scale: what lies outside [0, 1] is put aside and added again."""
+    colours = pixels if pixels.ndim == 2 else pixels[..., :3]
+    scale, notes = _scale_of(colours)
+    beyond = colours / np.float32(scale) if scale != 1.0 else colours.copy()
+    if scale == 1.0 and float(beyond.min()) >= 0.0 and float(beyond.max()) <= 1.0:
+        restore(pixels)
+        return ()
+    if not np.isfinite(beyond).all():
+        restore(pixels)  # which refuses it with a sentence
+        return ()
+    seen = np.clip(beyond, 0.0, 1.0)
+    beyond -= seen
+    restore(seen)
+    colours[...] = (seen + beyond) * np.float32(scale)
+    if beyond.any():
+        notes = (*notes, "its values outside 0 to 1 are kept as they are")
+    return notes
+
+
+def _scale_of(colours: Array) -> tuple[float, tuple[str, ...]]:
+    """What white is: 1, unless most values are larger, or all are whole numbers."""
+    values = colours.reshape(-1)
+    sample = values[:: max(1, values.size // _SAMPLE)]
+    most = float(colours.max())
+    whole = bool((sample == np.rint(sample)).all())
+    if not most > 1.0 or not (whole or float(np.median(sample)) > 1.0):
+        return 1.0, ()
+    scale = next((scale for scale in _SCALES if most <= scale), most)
+    return scale, (f"its values run to {most:g}: {scale:g} is taken for white",)
+
+
+def _srgb_code(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IEC 61966-2-1: light in [0, 1] to codes."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def _srgb_light(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IEC 61966-2-1: codes in [0, 1] to light."""
+    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
