@@ -27,8 +27,8 @@ class Folder(Protocol):
     def files(self) -> Iterator[tuple[str, int]]:
         """(name, bytes) of every file that is not hidden, subfolders included."""
 
-    def fetch(self, name: str) -> Path | bytes:
-        """A file as a local path, or its bytes. Raises OSError."""
+    def fetch(self, name: str, scratch: Path) -> Path:
+        """A local file of this name: itself, or a copy in `scratch`. Raises OSError."""
 
     def has(self, name: str) -> bool: ...
 
@@ -54,7 +54,7 @@ class LocalFolder:
                 if not name.startswith(".") and path.is_file():
                     yield path.relative_to(self._root).as_posix(), path.stat().st_size
 
-    def fetch(self, name: str) -> Path:
+    def fetch(self, name: str, scratch: Path) -> Path:
         return self._root / name
 
     def has(self, name: str) -> bool:
@@ -105,8 +105,10 @@ class RemoteFolder:
             if name and not name.rpartition("/")[2].startswith("."):
                 yield name, int(told.get("size") or 0)
 
-    def fetch(self, name: str) -> bytes:
-        return bytes(self._fs.cat_file(f"{self._root}/{name}"))
+    def fetch(self, name: str, scratch: Path) -> Path:
+        copy = scratch / name.rpartition("/")[2]
+        self._fs.get_file(f"{self._root}/{name}", str(copy))
+        return copy
 
     def has(self, name: str) -> bool:
         return bool(self._fs.exists(f"{self._root}/{name}"))

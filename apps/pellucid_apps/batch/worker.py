@@ -37,15 +37,20 @@ class Worker:
         self._source, self._out = open_folder(settings.source), open_folder(settings.out)
         self._restorer = Restorer(settings.model, steps=settings.steps, threads=settings.threads)
         self._scratch = self._out.make_scratch(settings.run)
+        self._given = self._scratch / "given"  # copies of what lies elsewhere
 
     def restore(self, name: str) -> Row:
         begun = time.perf_counter()
+        self._given.mkdir()
         try:
             row = self._restore(name)
         except MemoryError:
             row = Row(name, rows.OUT_OF_MEMORY, f"{name}: not enough memory; use fewer --workers")
         except PellucidError as error:  # of the model: a size that it does not take
             row = Row(name, rows.UNDECODABLE, str(error))
+        finally:
+            for path in self._scratch.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         seconds = round(time.perf_counter() - begun, 4)
         return replace(row, seconds=seconds, settings=self._settings.digest)
 
@@ -58,7 +63,7 @@ class Worker:
         if not self._settings.overwrite and self._out.has(name):
             return Row(name, rows.OK, notes=("its worker died after writing it",))
         try:
-            given = self._source.fetch(name)
+            given = self._source.fetch(name, self._given)
             size, sha256 = _fingerprint(given)
         except OSError as error:
             return Row(name, rows.UNREADABLE, f"{name}: {error.strerror or error}")
@@ -79,16 +84,11 @@ class Worker:
             self._out.publish(part, name)
         except (PhotoError, OSError) as error:
             return replace(row, status=rows.UNWRITTEN, error=_told(name, error))
-        finally:
-            with suppress(OSError):
-                part.unlink()
         return replace(row, bytes_out=written, notes=photo.notes)
 
 
-def _fingerprint(given: Path | bytes) -> tuple[int, str]:
+def _fingerprint(given: Path) -> tuple[int, str]:
     """(bytes, SHA-256) of a file."""
-    if isinstance(given, bytes):
-        return len(given), hashlib.sha256(given).hexdigest()
     with given.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), digest
