@@ -19,7 +19,7 @@ lint: .venv/dev.done  ## what pre-commit and the reviewers run
 
 models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
 	for name in tiny nano pico; do \
-		$(BIN)/python -m pellucid_export student/weights/$$name.safetensors \
+		$(BIN)/pellucid export student/weights/$$name.safetensors --for-pellucid \
 			-o runtime/pellucid/models || exit 1; \
 	done
 

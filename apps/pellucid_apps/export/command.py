@@ -29,6 +29,7 @@ QUALITY_GATE_FAILED = 3
 CALIBRATION_PICTURES = 24
 FORMATS_HELP = "onnx, openvino, coreml, darktable, htp, web; with commas; or all (but htp, web)."
 PRECISIONS_HELP = "fp32, fp16, w8a8 (int8); Core ML also w8, w6p; htp w8a16. Several with commas."
+FOR_PELLUCID_HELP = "Only the two files pellucid itself restores with, for photos and for frames."
 TARGET_HELP = "Devices that must take every layer: ane, intel-npu, htp, litert; with commas."
 
 
@@ -53,12 +54,18 @@ def export(
     target: Annotated[str, typer.Option(help=TARGET_HELP)] = "",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to time with.")] = None,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    for_pellucid: Annotated[bool, typer.Option("--for-pellucid", help=FOR_PELLUCID_HELP)] = False,
 ) -> None:
     """Export a student to ONNX, OpenVINO, Core ML and darktable; refuse what lost its quality.
 
     Exit code 3 if a file failed its gate; the others are written all the same.
     """
     _need_torch()
+    if for_pellucid:
+        if (formats, precisions, shape, ports, steps) != ("onnx", "fp32", "dynamic", "float", 1):
+            raise PellucidError("--for-pellucid takes a model and -o, no format, precision or size")
+        _write_pellucid_files(model, out)
+        return
     from pellucid_export import request as asked
     from pellucid_export.report import as_json
 
@@ -83,6 +90,15 @@ def export(
     else:
         _show(report, request)
     raise typer.Exit(0 if report.complete else QUALITY_GATE_FAILED)
+
+
+def _write_pellucid_files(model: str, out: Path) -> None:
+    from pellucid_export.pellucid_files import write_pellucid_files
+    from pellucid_export.weights import find_weights, open_student
+
+    for made in write_pellucid_files(*open_student(find_weights(model)), out):
+        size = made.path.stat().st_size / 1e6
+        print(f"{made.path}  {size:.2f} MB  {made.parity_db:.0f} dB vs torch")
 
 
 def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Report":
