@@ -1,6 +1,7 @@
 # Everything people run. Both commands work on a fresh machine with Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2
 PAGE := apps/pellucid_apps/web/page
 
 .PHONY: demo test lint models web-models web-engine bench clean
@@ -8,8 +9,8 @@ PAGE := apps/pellucid_apps/web/page
 demo: .venv/runtime.done  ## restore the bundled photos with the torch-free runtime
 	$(BIN)/pellucid demo
 
-test: .venv/dev.done  ## run the whole suite
-	$(BIN)/python -m pytest
+test: .venv/dev.done  ## run the whole suite, in JOBS processes; quick ones: pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: .venv/dev.done  ## what pre-commit and the reviewers run
 	$(BIN)/ruff check .

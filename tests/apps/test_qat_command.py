@@ -40,6 +40,7 @@ def run(data: Path, *more: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_an_int8_file_comes_out_runs_and_keeps_what_costs_too_much_in_float(data: Path) -> None:
     def eight_bit_ops() -> int:
         nodes = onnx.load(data / "run" / "model_qat.onnx").graph.node

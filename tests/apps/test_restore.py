@@ -236,6 +236,7 @@ def test_a_name_that_is_too_long_fails_alone(
     assert "too long" in str(results[0].error)
 
 
+@pytest.mark.slow
 def test_a_sheet_that_cannot_be_made_does_not_cost_the_photo(
     model_file: Path, tmp_path: Path
 ) -> None:

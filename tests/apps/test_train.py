@@ -33,6 +33,7 @@ def pellucid(*arguments: object) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
@@ -64,6 +65,7 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     assert "dev" not in pellucid(*arguments)
 
 
+@pytest.mark.slow
 def test_student_learns_from_clips(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
@@ -113,6 +115,7 @@ def test_a_lost_part_of_a_teacher_is_noticed(data: Path) -> None:
         load_teacher(data / "train")
 
 
+@pytest.mark.slow
 def test_a_diagnosis_is_kept_from_the_start_weights_or_learnt_anew(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "--preset", "pico", "--crop", 32]
     arguments += ["--workers", 0, "--steps", 2]

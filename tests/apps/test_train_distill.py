@@ -25,6 +25,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_student(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
@@ -46,6 +47,7 @@ def test_ingredients_that_need_a_teacher_say_so(data: Path) -> None:
     assert not (data / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
     pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
     arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.7, "-o", data / "pruned"]
@@ -62,6 +64,7 @@ def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
     assert "add --data FOLDER" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_specialists_learn_who_is_asked(data: Path) -> None:
     arguments = ["train", "router", str(data), "--data", str(data / "train")]
     arguments += ["--samples", "14", "--crop", "32", "--workers", "0"]
@@ -74,6 +77,7 @@ def test_specialists_learn_who_is_asked(data: Path) -> None:
     assert router is not None and router.is_trained
 
 
+@pytest.mark.slow
 def test_a_router_of_another_general_network_is_replaced(data: Path) -> None:
     (data / "wide.safetensors").rename(data / "general.safetensors")
     save_router(data / "router.safetensors", Diagnosis(8, inputs=9))

@@ -62,6 +62,7 @@ def test_muon_trains_the_same_kernels_of_a_student_as_its_own_recipe(candidates:
             assert own == {n for n in names if re.match(BODY, n)}
 
 
+@pytest.mark.slow
 def test_the_plot_refuses_to_compare_what_was_judged_on_different_pictures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
 

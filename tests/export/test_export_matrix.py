@@ -22,6 +22,8 @@ from pellucid_export.source import Source
 pytest.importorskip("coremltools", reason="Core ML packages need pellucid[coreml]")
 pytest.importorskip("nncf", reason="OpenVINO files need pellucid[export]")
 
+pytestmark = pytest.mark.slow  # torch traces graphs
+
 FIXED: Size = (48, 64)
 FLOAT_FLOOR = {"fp32": 100.0, "fp16": 55.0}
 IMAGE_FLOOR = {"fp32": 75.0, "fp16": 55.0}

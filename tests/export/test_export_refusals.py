@@ -101,6 +101,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
         exporter(tmp_path / "file" / "below").run()
 
 
+@pytest.mark.slow
 def test_full_disk_before_and_while_writing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_full_disk_before_and_while_writing(
         exporter(out).run()
 
 
+@pytest.mark.slow
 def test_parity_under_the_floor_is_a_row_and_no_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -129,6 +131,7 @@ def test_parity_under_the_floor_is_a_row_and_no_file(
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
+@pytest.mark.slow
 def test_integers_that_lose_too_much_name_task_and_layers(tmp_path: Path) -> None:
     (row,) = exporter(tmp_path, "onnx", "w8a8", drop=-9.0).run()
     told = r"loses .* dB on (rain|noise), --max-drop allows -9, even with \d of 10 layers"
@@ -219,6 +222,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_command_writes_files_reports_and_snippets(weights: Path, tmp_path: Path) -> None:
     code, told = command(weights, "--shape", "48x64", "--threads", "1", "-o", tmp_path)
     assert code == 0, told
@@ -232,6 +236,7 @@ def test_command_writes_files_reports_and_snippets(weights: Path, tmp_path: Path
     assert report["files"][0]["parity_db"] > 100 and report["model"]["id"] == "allinone-small"
 
 
+@pytest.mark.slow
 def test_command_ends_with_3_if_a_gate_failed(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def test_targets_that_are_none_and_targets_that_load_nothing_asked_for() -> None
         asked.check_combinations(request)
 
 
+@pytest.mark.slow
 def test_the_command_refuses_free_sizes_and_leaves_nothing(tmp_path: Path) -> None:
     save_student(tmp_path / "small.safetensors", small_student(), PROVENANCE)
     out = tmp_path / "out"
@@ -71,6 +72,7 @@ def test_the_command_refuses_free_sizes_and_leaves_nothing(tmp_path: Path) -> No
     assert "delegates take fixed sizes only. Change: export for fixed sizes: --shape HxW" in told
 
 
+@pytest.mark.slow
 def test_the_student_passes_for_litert_and_for_the_htp(tmp_path: Path) -> None:
     source = Source(small_student(), PROVENANCE, 1, small_pictures())
     request = Request(
@@ -114,6 +116,7 @@ def test_htp_files_of_sizes_or_ports_that_cannot_be() -> None:
         ask(FIXED, image_io=True)
 
 
+@pytest.mark.slow
 def test_three_steps_are_cut_into_halves_that_are_the_whole() -> None:
     """Every call has vectors of its own, and many of one shape: they go in by name."""
     from pellucid_export.htp.cut import cut_at_vectors

@@ -24,6 +24,8 @@ from pellucid_student.temporal import frame_call
 from pellucid_student.weights import Provenance
 from pellucid_teacher.processes import diffuir
 
+pytestmark = pytest.mark.slow  # torch traces graphs
+
 
 @pytest.fixture(scope="module")
 def student() -> PlainUNet:

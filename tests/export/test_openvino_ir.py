@@ -18,6 +18,7 @@ from pellucid_export.source import Source
 
 openvino = pytest.importorskip("openvino", reason="OpenVINO files need pellucid[export]")
 pytest.importorskip("nncf", reason="OpenVINO files need pellucid[export]")
+pytestmark = pytest.mark.slow  # torch traces graphs
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from pellucid_export.onnx import file as onnx_file
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.weights import Provenance, save_student
 
+pytestmark = pytest.mark.slow  # torch traces graphs
+
 
 def invoke(*words: object) -> Any:
     return CliRunner().invoke(app, ["export", *map(str, words), "--for-pellucid"])

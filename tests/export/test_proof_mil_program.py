@@ -125,6 +125,7 @@ def student() -> Whole:
     return Whole(PlainUNet(PICO))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("half", "floor_db"), [(False, 100.0), (True, 55.0)])
 def test_the_student_computes_what_torch_computes(
     tmp_path: Path, half: bool, floor_db: float

@@ -93,6 +93,7 @@ def test_fit_cuts_the_centre_and_mirrors_what_is_missing() -> None:
     assert spread([ramp] * 5, 2) == [ramp, ramp] and len(spread([ramp], 9)) == 1
 
 
+@pytest.mark.slow
 def test_bundled_pictures() -> None:
     made = synthesised(SAMPLES / "clean", 2)
     again = synthesised(SAMPLES / "clean", 2)

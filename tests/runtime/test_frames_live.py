@@ -160,6 +160,7 @@ def test_a_network_too_slow_at_its_cheapest_leaves_out_frames_and_says_so_once()
     assert loop.figures.age_p95() <= 0.5 + 1 / 30 + 1e-6  # late by one pass, never by a queue
 
 
+@pytest.mark.slow
 def test_half_an_hour_leaves_no_memory_and_no_thread_behind() -> None:
     """54,000 frames at 30 a second with a controlled clock, sizes and cuts and light changing."""
     clock, sink = FakeClock(), FakeSink()

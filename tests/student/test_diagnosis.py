@@ -31,6 +31,7 @@ def test_probabilities_sum_to_one() -> None:
     assert torch.allclose(told.sum(dim=1), torch.ones(5)) and (told > 0).all()
 
 
+@pytest.mark.slow
 def test_it_tells_degradations_of_known_photos_apart(synthesis: Synthesis) -> None:
     torch.manual_seed(0)
     diagnosis = Diagnosis(32)
@@ -47,6 +48,7 @@ def test_it_tells_degradations_of_known_photos_apart(synthesis: Synthesis) -> No
     assert right >= 26
 
 
+@pytest.mark.slow
 def test_training_it_again_gives_the_same(synthesis: Synthesis) -> None:
     twice = []
     for _ in range(2):

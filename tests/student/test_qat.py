@@ -86,6 +86,7 @@ def test_the_guard_names_the_layer_that_breaks_the_limit() -> None:
     assert guard(model, judge, max_drop=1.0).kept_float == []
 
 
+@pytest.mark.slow
 def test_frozen_model_exports_as_qdq_and_agrees(tmp_path: Path) -> None:
     model = Holder(freeze(calibrated()))
     image = 2 * torch.rand(1, 3, 16, 16) - 1

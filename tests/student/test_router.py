@@ -61,6 +61,7 @@ def test_evidence_does_not_grow_with_the_picture(network: PlainUNet) -> None:
     assert small.shape == large.shape
 
 
+@pytest.mark.slow
 def test_it_tells_noise_from_haze_it_has_not_seen(network: PlainUNet, synthesis: Synthesis) -> None:
     router, loss = train_router(network, synthesis, seed=3, samples=300, workers=0)
     assert loss < 1.5

@@ -29,6 +29,7 @@ def test_nothing_is_both_learned_and_held() -> None:
         hold_out(corpus(1))
 
 
+@pytest.mark.slow
 def test_arms_are_trained_once_and_compared(tmp_path: Path) -> None:
     training, held = hold_out(corpus(2))
     crops = ValidationCrops.draw(held, number=1, crop=32)

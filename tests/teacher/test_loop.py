@@ -141,6 +141,7 @@ for report in train(t.network(), t.plain_loss, synthesis, t.CONFIG, Path({folder
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_total_batch(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     told = {"tests": str(Path(__file__).parent), "folder": str(tmp_path / "two")}

@@ -6,6 +6,7 @@ made again alone, and a resumed training goes on with exactly the samples it wou
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -66,6 +67,13 @@ class TaskMix:
         return [tasks[i] for i in np.random.default_rng(0).permutation(length)]
 
 
+@cache  # 2 s to draw, the same for every stream of a process; nobody writes to them
+def _banks(seed: int) -> tuple[list[Image], list[Image], list[Image]]:
+    """(streak layers, flake layers, blur kernels)."""
+    rng = np.random.default_rng(seed)
+    return streak_bank(rng, 96), flake_bank(rng, 64), [blur_kernel(rng) for _ in range(400)]
+
+
 class Synthesis:
     """Draws (degraded, clean, task) samples from a corpus.
 
@@ -87,10 +95,7 @@ class Synthesis:
         self.crop = crop
         self.hold = hold
         self.cycle = (mix or TaskMix()).cycle()
-        rng = np.random.default_rng(bank_seed)
-        self.streaks = streak_bank(rng, 96)
-        self.flakes = flake_bank(rng, 64)
-        self.kernels = [blur_kernel(rng) for _ in range(400)]
+        self.streaks, self.flakes, self.kernels = _banks(bank_seed)
 
     def pictures(self, seed: int, index: int) -> tuple[Image, Image]:
         """What a training step needs of a sample."""
