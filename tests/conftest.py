@@ -1,11 +1,24 @@
 """Fixtures that several folders share."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
 import pytest
 from fakes import card, strided_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_are_kept() -> Iterator[None]:
+    """Only if tests that were collected export: torch loads slowly."""
+    if "pellucid_export.onnx.file" not in sys.modules:
+        yield
+        return
+    from traced_graphs import traced_once
+
+    with traced_once():
+        yield
 
 
 @pytest.fixture(scope="session")

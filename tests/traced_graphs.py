@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import onnx
 import pytest
@@ -25,8 +26,9 @@ def identity(module: torch.nn.Module, examples: dict[str, torch.Tensor], axes: o
     return digest.hexdigest()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@contextmanager
 def traced_once() -> Iterator[None]:
+    """As long as it is open, each network is traced once for each kind of file."""
     kept: dict[str, bytes] = {}
     trace = onnx_file._trace
 
