@@ -30,6 +30,7 @@ from .restore import videos as restore_video
 from .restore.unread import find_unread
 from .train import command as train
 from .train import pack, prune, qat
+from .web import command as web
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,6 +52,7 @@ app.command("batch")(batch.batch)
 app.command("live")(live.live)
 app.command("ready")(ready.command)
 app.command("profile")(profile.command)
+app.command("web")(web.web)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]

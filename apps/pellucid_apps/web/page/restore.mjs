@@ -1,0 +1,124 @@
+// One picture through one model: measured once, tile by tile, in one to three steps, with the rule
+// of pellucid/steps.py. Pictures are {width, height, rgb}.
+import { lightSample, textureSample, windowPlanes } from "./scene.mjs";
+import { plan } from "./tiles.mjs";
+
+const INPUT_WEIGHT = [1.0, 0.75, 0.5]; // share of the given picture in what each call sees
+const STATE_STEP = [1.0, 1.0, 0.823]; // share of the newest estimate in a later call's state
+
+const yieldToMessages = () =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => resolve(port1.close());
+    port2.postMessage(0);
+  });
+
+export class Cancelled extends Error {}
+
+// The scene vector of a picture.
+export async function measure(picture, model) {
+  const told = model.card.scene;
+  const light = await model.measure(lightSample(picture, told));
+  const scene = new Float32Array(await model.measure(textureSample(picture, told)));
+  scene.set(light.subarray(0, told.light));
+  return scene;
+}
+
+// job: {steps, amounts (name -> 0..1, chosen by hand), windowPixels, progress(share), cancelled()}.
+// -> {rgb, found: amounts by name}.
+export async function restore(picture, model, job) {
+  const found = {};
+  const call = async (seen, number, turn = () => {}) => {
+    const scene = await measure(seen, model);
+    Object.assign(found, number === 0 ? amounts(scene, model.card) : {});
+    choose(scene, model.card, job.amounts ?? {});
+    turn(seen);
+    const progress = (share) => job.progress((number + share) / job.steps);
+    const prediction = { ...picture, rgb: await tiles(seen, model, scene, { ...job, progress }) };
+    turn(prediction);
+    return prediction.rgb;
+  };
+  let estimate = await call(picture, 0);
+  let carried = estimate;
+  for (let number = 1; number < job.steps; number++) {
+    carried = mix(carried, estimate, STATE_STEP[number]);
+    const seen = { ...picture, rgb: mix(carried, picture.rgb, INPUT_WEIGHT[number]) };
+    estimate = mix(carried, await call(seen, number, mirror), 1 / (number + 1));
+  }
+  return { rgb: estimate, found };
+}
+
+// How much of each degradation was measured: the end of the scene vector, by name.
+function amounts(scene, { degradations }) {
+  const start = scene.length - degradations.length;
+  return Object.fromEntries(degradations.map((name, i) => [name, scene[start + i]]));
+}
+
+// Put amounts chosen by hand in their place.
+function choose(scene, { degradations }, chosen) {
+  const start = scene.length - degradations.length;
+  degradations.forEach((name, i) => {
+    if (name in chosen) scene[start + i] = chosen[name];
+  });
+}
+
+async function tiles(picture, model, scene, job) {
+  const { width, height } = picture;
+  const layout = plan(width, height, model.card, job.windowPixels);
+  const dims = [1, 3, layout.height, layout.width];
+  const planes = new Float32Array(3 * layout.width * layout.height);
+  const out = new Uint8Array(picture.rgb.length);
+  const grey = isGrey(picture.rgb);
+  for (const [index, { row, column }] of layout.windows.entries()) {
+    await yieldToMessages();
+    if (job.cancelled()) throw new Cancelled();
+    windowPlanes(picture, column.start, row.start, layout.width, layout.height, planes);
+    const restored = await model.run(planes, dims, scene);
+    keep(restored, layout, row, column, picture, out, grey);
+    job.progress((index + 1) / layout.windows.length);
+  }
+  return out;
+}
+
+// Put the part of a window that is exact into the picture, rounded to 8 bits.
+function keep(restored, layout, row, column, picture, out, grey) {
+  const size = layout.width * layout.height;
+  const [right, bottom] = [Math.min(column.to, picture.width), Math.min(row.to, picture.height)];
+  for (let y = row.from; y < bottom; y++) {
+    let at = (y - row.start) * layout.width + column.from - column.start;
+    let p = 3 * (y * picture.width + column.from);
+    for (let x = column.from; x < right; x++, at++, p += 3) {
+      const [r, g, b] = [restored[at], restored[size + at], restored[2 * size + at]];
+      if (grey) {
+        out[p] = out[p + 1] = out[p + 2] = level((r + g + b) / 3);
+      } else {
+        out[p] = level(r);
+        out[p + 1] = level(g);
+        out[p + 2] = level(b);
+      }
+    }
+  }
+}
+
+const level = (value) => Math.min(255, Math.max(0, value * 255 + 0.5)); // the array cuts it off
+
+export function isGrey(rgb) {
+  for (let p = 0; p < rgb.length; p += 3)
+    if (rgb[p] !== rgb[p + 1] || rgb[p] !== rgb[p + 2]) return false;
+  return true;
+}
+
+// one + share (other - one), rounded, in a new array; with nothing to mix, `other` itself.
+export function mix(one, other, share) {
+  if (share === 1) return other;
+  const mixed = new Uint8Array(one.length);
+  for (let i = 0; i < one.length; i++) mixed[i] = one[i] + share * (other[i] - one[i]) + 0.5;
+  return mixed;
+}
+
+// Left to right, in place.
+function mirror({ width, height, rgb }) {
+  for (let y = 0; y < height; y++)
+    for (let a = 3 * y * width, b = a + 3 * (width - 1); a < b; a += 3, b -= 3)
+      for (let c = 0; c < 3; c++) [rgb[a + c], rgb[b + c]] = [rgb[b + c], rgb[a + c]];
+}
