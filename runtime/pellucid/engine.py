@@ -1,6 +1,7 @@
 """One ONNX Runtime session around an exported restorer."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from .card import ModelCard, read_card
 from .errors import ModelError
+from .estimator import Estimator, open_estimator, with_amounts
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -51,7 +53,8 @@ class Engine:
 
         if threads is not None and threads < 1:
             raise ModelError(f"threads must be at least 1, got {threads}")
-        options = session_options(threads or default_threads())
+        self._threads = threads or default_threads()
+        options = session_options(self._threads)
         try:
             self._session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
@@ -60,12 +63,17 @@ class Engine:
             raise ModelError(
                 f"{path}: not a model ONNX Runtime can load ({_first_line(error)})"
             ) from error
-        self.card: ModelCard = read_card(
-            dict(self._session.get_modelmeta().custom_metadata_map), path.stem
-        )
+        self._metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.card: ModelCard = read_card(self._metadata, path.stem)
         self._input, self._output, self.takes_state = _picture_ports(self._session, path)
         optional = [port.name for port in self._session.get_overridable_initializers()]
         self.takes_scene = self.card.scene_size > 0 and "scene" in optional
+
+    @cached_property
+    def estimator(self) -> Estimator | None:
+        """What measures the amounts of `card.degradations`; None for files without one."""
+        options = session_options(self._threads)
+        return open_estimator(self._metadata, self.card.degradations, options)
 
     def run(
         self,
@@ -75,7 +83,8 @@ class Engine:
     ) -> NDArray[np.float32]:
         """(1, 3, H, W) -> (1, 3, sH, sW), s the card's scale.
 
-        scene: (scene_size,) or None to measure it in the graph.
+        scene: (scene_size,), the statistics alone, whose amounts are then measured on `image`, or
+        None to measure all in the graph.
         state: (1, 3, H, W), for files that take one and only for them.
         """
         check_state(self.card, self.takes_state, state is not None)
@@ -83,6 +92,8 @@ class Engine:
         if state is not None:
             feeds[STATE] = state
         if scene is not None and self.takes_scene:
+            pixels = image[0].transpose(1, 2, 0)
+            scene = with_amounts(scene, self.card.scene_size, pixels, self.estimator)
             feeds["scene"] = scene.reshape(1, -1)
         try:
             restored = self._session.run([self._output], feeds)[0]

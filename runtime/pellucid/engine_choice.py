@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .card import ModelCard
 from .engine import Engine
 from .errors import ModelError
+from .estimator import Estimator
 
 ENGINES = ("auto", "onnxruntime", "openvino")
 
@@ -20,6 +21,10 @@ class AnyEngine(Protocol):
     card: ModelCard
     takes_scene: bool
     takes_state: bool
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What measures the amounts of `card.degradations`; None for files without one."""
 
     def run(
         self,

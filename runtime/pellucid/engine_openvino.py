@@ -1,5 +1,6 @@
 """OpenVINO around an exported restorer: .onnx files and OpenVINO IR (.xml)."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import KEY, ModelCard, read_card
-from .engine import STATE, check_size, check_state, default_threads
+from .engine import STATE, check_size, check_state, default_threads, session_options
 from .engine_openvino_frames import FrameGraphs
 from .errors import ModelError, PhotoError
+from .estimator import KEY as ESTIMATOR_KEY
+from .estimator import Estimator, open_estimator, with_amounts
 from .scene import measure_scene
 
 if TYPE_CHECKING:
@@ -39,24 +42,32 @@ class OpenVinoEngine:
         if threads is not None and threads < 1:
             raise ModelError(f"threads must be at least 1, got {threads}")
         self._device = device
+        self._threads = threads or default_threads()
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
         }
         if device == "CPU":  # other devices refuse the setting
-            self._settings["INFERENCE_NUM_THREADS"] = threads or default_threads()
+            self._settings["INFERENCE_NUM_THREADS"] = self._threads
         self._core = openvino.Core()
         try:
             self._model: openvino.Model = self._core.read_model(path)
         except Exception as error:  # OpenVINO raises plain RuntimeError
             raise ModelError(f"{path}: not a model OpenVINO can load ({_reason(error)})") from error
-        self.card: ModelCard = read_card(metadata_of(self._model), path.stem)
+        self._metadata = metadata_of(self._model)
+        self.card: ModelCard = read_card(self._metadata, path.stem)
         self.takes_state = _check_ports(self._model, path)
         self._no_scene = open_scene_port(openvino, self._model, self.card.scene_size)
         self.takes_scene = self._no_scene is not None
         pictures = 2 if self.takes_state else 1
         self._frames = FrameGraphs(self._model, pictures, self._compile, device == "CPU")
         self._request: Any = None
+
+    @cached_property
+    def estimator(self) -> Estimator | None:
+        """As `Engine.estimator`, by ONNX Runtime on the CPU whatever the device is."""
+        options = session_options(self._threads)
+        return open_estimator(self._metadata, self.card.degradations, options)
 
     def run(
         self,
@@ -70,7 +81,7 @@ class OpenVinoEngine:
         try:
             if self._request is None:  # live video never needs this graph
                 self._request = self._compile(self._model)
-            scene = self._scene_of(image[0].transpose(1, 2, 0)) if scene is None else scene
+            scene = self._scene_of(image[0].transpose(1, 2, 0), scene)
             restored = self._infer(self._request, image, scene, state)
         except Exception as error:
             raise self._failed(error, image.shape[3], image.shape[2]) from error
@@ -95,7 +106,7 @@ class OpenVinoEngine:
         check_state(self.card, self.takes_state, state is not None)
         last = None if state is None else state[None]
         try:
-            scene = self._scene_of(frame) if scene is None else scene
+            scene = self._scene_of(frame, scene)
             restored = self._infer(self._frames.request(size), frame[None], scene, last)[0]
         except Exception as error:
             raise self._failed(error, size[1], size[0]) from error
@@ -109,11 +120,16 @@ class OpenVinoEngine:
         else:
             self._frames.expect(size)
 
-    def _scene_of(self, pixels: NDArray[Any]) -> NDArray[np.float32] | None:
-        """The graph's default, measured here if the default says so (negative entries)."""
-        if self._no_scene is not None and self._no_scene.min() < 0.0:
-            return measure_scene(pixels)
-        return self._no_scene
+    def _scene_of(
+        self, pixels: NDArray[Any], scene: NDArray[np.float32] | None
+    ) -> NDArray[np.float32] | None:
+        """What is fed: `scene`, completed, or else the graph's default, measured here if the
+        default says so (negative entries)."""
+        if scene is not None:
+            return with_amounts(scene, self.card.scene_size, pixels, self.estimator)
+        if self._no_scene is None or self._no_scene.min() >= 0.0:
+            return self._no_scene
+        return with_amounts(measure_scene(pixels), self.card.scene_size, pixels, self.estimator)
 
     def _compile(self, model: "openvino.Model") -> Any:
         compiled = self._core.compile_model(model, self._device, self._settings)
@@ -143,11 +159,14 @@ class OpenVinoEngine:
 
 
 def metadata_of(model: "openvino.Model") -> dict[str, str]:
-    """The card's text: below `framework` for ONNX files, below `model_info` for pellucid's IR."""
-    for place in (["framework", KEY], ["model_info", KEY], [KEY]):
-        if model.has_rt_info(place):
-            return {KEY: str(model.get_rt_info(place).astype(str))}
-    return {}
+    """Card and estimator as text: below `framework` for ONNX files, below `model_info` for
+    pellucid's IR."""
+    found = {}
+    for key in (KEY, ESTIMATOR_KEY):
+        for place in (["framework", key], ["model_info", key], [key]):
+            if key not in found and model.has_rt_info(place):
+                found[key] = str(model.get_rt_info(place).astype(str))
+    return found
 
 
 def open_scene_port(

@@ -12,6 +12,7 @@ from .blend import Blend, to_type
 from .card import ModelCard
 from .engine_choice import model_digest, open_engine
 from .errors import ModelError, PhotoError
+from .estimator import with_amounts
 from .guards import Shown, keep_colour, shown_part
 from .image.exif import without_thumbnail
 from .image.header import EXIF
@@ -129,7 +130,7 @@ class Restorer:
     ) -> None:
         """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
 
-        scene: (SCENE_SIZE,), of a stream of frames (temporal.py); None measures it on the picture.
+        scene: (scene_size,), of a stream of frames (temporal.py); None measures it on the picture.
         It is the first call's, later ones measure what they see.
         state: the last result as it would look now, like `pixels` (chain.py); for files that take
         one and only for them.
@@ -157,8 +158,11 @@ class Restorer:
     ) -> None:
         """All calls, in place; `restore_pixels` says the rest."""
         colour, grey = shown.colour, shown.grey
-        if scene is None:
-            scene = measure_of(colour, shown.visible)
+
+        def measure(picture: Array) -> NDArray[np.float32]:
+            return self._with_amounts(measure_of(picture, shown.visible), picture)
+
+        scene = measure(colour) if scene is None else self._with_amounts(scene, colour)
         if self.steps == 1:
             self._call(colour, grey, scene, state, strength, progress)
             return
@@ -175,8 +179,12 @@ class Restorer:
             return picture
 
         self._call(colour, grey, scene, state, 1.0, tell(0))
-        estimate = refine(given, colour, self.steps, restore, shown.visible)
+        estimate = refine(given, colour, self.steps, restore, measure)
         colour[...] = estimate if strength == 1.0 else mix(given, estimate, strength)
+
+    def _with_amounts(self, scene: NDArray[np.float32], colour: Array) -> NDArray[np.float32]:
+        """What the model takes: `scene`, with the amounts measured on the picture if they lack."""
+        return with_amounts(scene, self.card.scene_size, colour, self._engine.estimator)
 
     def _call(
         self,

@@ -30,6 +30,7 @@ Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 Scene = NDArray[np.float32]
 Restore = Callable[[Pixels, Scene, int], Pixels]
+Measure = Callable[[Pixels], Scene]
 Picture = TypeVar("Picture")
 
 
@@ -54,24 +55,25 @@ def refine_with(
 
 
 def refine(
-    given: Pixels, first: Pixels, steps: int, restore: Restore, visible: Mask | None = None
+    given: Pixels, first: Pixels, steps: int, restore: Restore, measure: Measure | None = None
 ) -> Pixels:
     """The estimate after calls 2 to `steps`, like `first`, the estimate after one.
 
     given, first: (H, W, C), of one type: uint8, uint16 or float in [0, 1].
     restore(picture, scene, call): one call's prediction of a mirrored picture that nobody else
     holds, mirrored too; scene: of it unmirrored. call counts from 0: the first here is 1.
-    visible: (H, W), the pixels that are measured; None: all.
+    measure(picture): its scene; None: `measure_of`.
     """
+    scene_of = measure or measure_of
 
     def predict(seen: Pixels, call: int) -> Pixels:
-        return mirrored(restore(mirrored(seen), measure_of(seen, visible), call))
+        return mirrored(restore(mirrored(seen), scene_of(seen), call))
 
     return refine_with(given, first, steps, predict, mix)
 
 
 def measure_of(picture: Pixels, visible: Mask | None = None) -> Scene:
-    """Scene code of a picture in colour or grey, (H, W, 3 or 1) -> (SCENE_SIZE,).
+    """Statistics of a picture in colour or grey, (H, W, 3 or 1) -> (SCENE_SIZE,).
 
     visible: (H, W), the pixels that count; None: all.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from ..card import read_card
 from ..engine import session_options
 from ..errors import ModelError
-from ..scene import SCENE_SIZE, measure_scene
+from ..estimator import scene_for
 from .opened import Array, Event, Opened, picture
 from .plugins import devices_of
 from .targets import Target
@@ -59,11 +59,13 @@ def open_onnxruntime(
         told = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
         raise ModelError(f"expected one float32 input, got {told}")
     feeds = {ports[0].name: picture(ports[0].shape, size)}
-    card = read_card(dict(session.get_modelmeta().custom_metadata_map), path.stem)
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    card = read_card(metadata, path.stem)
     optional = {port.name: port.shape for port in session.get_overridable_initializers()}
-    if optional.get("scene") == [1, SCENE_SIZE]:
+    if optional.get("scene") == [1, card.scene_size]:
         # As pellucid restores: measured once a picture, outside.
-        feeds["scene"] = measure_scene(feeds[ports[0].name][0].transpose(1, 2, 0))[None]
+        pixels = feeds[ports[0].name][0].transpose(1, 2, 0)
+        feeds["scene"] = scene_for(metadata, card, pixels)[None]
     used = session.get_providers()[0]
 
     def events() -> list[list[Event]]:

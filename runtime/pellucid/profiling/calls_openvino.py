@@ -7,7 +7,7 @@ from typing import Any
 from ..card import read_card
 from ..engine_openvino import metadata_of, open_scene_port
 from ..errors import ModelError
-from ..scene import measure_scene
+from ..estimator import scene_for
 from .opened import Event, Opened, nothing, picture
 from .targets import NO_OPENVINO, Target
 
@@ -29,10 +29,11 @@ def open_openvino(
     sides = [d.get_length() if d.is_static else None for d in model.input(0).get_partial_shape()]
     feed = picture(sides, size)
     model.reshape({0: list(feed.shape)})
-    card = read_card(metadata_of(model), path.stem)
+    metadata = metadata_of(model)
+    card = read_card(metadata, path.stem)
     feeds = [feed]
     if open_scene_port(openvino, model, card.scene_size) is not None:  # as pellucid restores
-        feeds.append(measure_scene(feed[0].transpose(1, 2, 0))[None])
+        feeds.append(scene_for(metadata, card, feed[0].transpose(1, 2, 0))[None])
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if target.kind == "cpu":
         settings |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
