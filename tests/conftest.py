@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from fakes import card, strided_model
+from fakes import card, strided_model, told_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,3 +35,11 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, dict
 @pytest.fixture(scope="session")
 def model_file(write_model: Callable[[str, dict[str, str]], Path]) -> Path:
     return write_model("fake.onnx", {"pellucid.config": card()})
+
+
+@pytest.fixture(scope="session")
+def told_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with an estimator, both with known answers (fakes.told_model)."""
+    path = tmp_path_factory.mktemp("told") / "told.onnx"
+    onnx.save(told_model(), path)
+    return path

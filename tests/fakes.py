@@ -1,11 +1,13 @@
 """A tiny restorer for tests: a real ONNX file, made here, run by the real engine."""
 
+import base64
 import json
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pellucid.estimator import KEY as ESTIMATOR_KEY
 from pellucid.scene import SCENE_SIZE
 
 RADIUS, MULTIPLE = 13, 4
@@ -127,3 +129,62 @@ def frames_model(metadata: dict[str, str]) -> onnx.ModelProto:
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+TOLD = ("rain", "lowlight")
+
+
+def told_model() -> onnx.ModelProto:
+    """A file with an estimator, both with known answers, exact where no pixel is padded.
+
+    rain is the mean of red, lowlight the mean of green. The output is the picture, brighter by 0.2
+    of the amount of rain and 0.4 of that of lowlight it was told, clipped to [0, 1].
+    """
+    size = SCENE_SIZE + len(TOLD)
+    picture: list[str | int | None] = [1, 3, "height", "width"]
+    value = helper.make_tensor_value_info
+    weight = np.zeros((size, 1), np.float32)
+    weight[SCENE_SIZE:, 0] = 0.2, 0.4
+    held = {
+        "scene": np.zeros((1, size), np.float32),
+        "weight": weight,
+        "low": np.float32(0.0),
+        "high": np.float32(1.0),
+    }
+    restorer = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["scene", "weight"], ["gain"]),
+            helper.make_node("Add", ["input", "gain"], ["sum"]),
+            helper.make_node("Clip", ["sum", "low", "high"], ["output"]),
+        ],
+        "told",
+        [
+            value("input", TensorProto.FLOAT, picture),
+            value("scene", TensorProto.FLOAT, [1, size]),
+        ],
+        [value("output", TensorProto.FLOAT, picture)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()],
+    )
+    bounds = {"start": [0], "stop": [len(TOLD)], "axis": [1]}
+    estimator = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["picture"], ["means"]),
+            helper.make_node("Flatten", ["means"], ["flat"]),
+            helper.make_node("Slice", ["flat", "start", "stop", "axis"], ["amounts"]),
+        ],
+        "estimator",
+        [value("picture", TensorProto.FLOAT, picture)],
+        [value("amounts", TensorProto.FLOAT, [1, len(TOLD)])],
+        [numpy_helper.from_array(np.asarray(v, np.int64), name) for name, v in bounds.items()],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    models = [
+        helper.make_model(g, opset_imports=opset, ir_version=9) for g in (restorer, estimator)
+    ]
+    for model in models:
+        onnx.checker.check_model(model, full_check=True)
+    described = json.loads(card(0, 1)) | {"scene_size": size, "degradations": TOLD, "id": "told"}
+    encoded = base64.b64encode(models[1].SerializeToString()).decode()
+    for key, text in (("pellucid.config", json.dumps(described)), (ESTIMATOR_KEY, encoded)):
+        models[0].metadata_props.add(key=key, value=text)
+    return models[0]

@@ -5,9 +5,10 @@ restore = Restorer()
 restore("rain.jpg").save("dry.jpg")
 """
 
+from .degradations import Found
 from .errors import ModelError, PellucidError, PhotoError
 from .image.photo import Photo, read_photo
 from .restorer import Restorer
 
-__all__ = ["ModelError", "PellucidError", "Photo", "PhotoError", "Restorer", "read_photo"]
+__all__ = ["Found", "ModelError", "PellucidError", "Photo", "PhotoError", "Restorer", "read_photo"]
 __version__ = "0.1.0"

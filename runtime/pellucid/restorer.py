@@ -1,34 +1,51 @@
 """Restorer: one model, any picture."""
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import check_pixels, check_state, to_planes
 from .blend import Blend, to_type
+from .bundled import MODELS as MODELS
+from .bundled import bundled_names as bundled_names
+from .bundled import find_model as find_model
 from .card import ModelCard
+from .degradations import BLIND, Choice, Fix, Found, read_choice
 from .engine_choice import model_digest, open_engine
 from .errors import ModelError, PhotoError
 from .estimator import with_amounts
-from .guards import Shown, keep_colour, shown_part
+from .guards import Shown, hold_highlights, keep_colour, shown_part
 from .image.exif import without_thumbnail
 from .image.header import EXIF
 from .image.light import restore_coded
-from .image.photo import Photo, full_scale, read_photo
+from .image.photo import Photo, read_photo
 from .steps import MOST_STEPS, measure_of, mix, refine
 from .tiles import Tiling, plan
 
-MODELS = Path(__file__).parent / "models"
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
 # Peak working memory of a pass for one pixel of its window, measured on the bundled models.
 BYTES_PER_PIXEL = 290
-FLOAT_SLACK = 0.5  # resampling overshoots [0, 1]; more than this is another scale
 
 Array = NDArray[Any]
+Scene = NDArray[np.float32]
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Treatment:
+    """What becomes of the network's answers for one picture.
+
+    grey: only luma is restored. hold: nothing becomes white that was not. strength: the share of
+    the way from the input to the restored picture.
+    """
+
+    grey: bool
+    hold: bool
+    strength: float
 
 
 class Restorer:
@@ -84,39 +101,98 @@ class Restorer:
         return self._engine.card
 
     @overload
-    def __call__(self, image: str | Path | bytes, strength: float = 1.0) -> Photo: ...
+    def __call__(
+        self,
+        image: str | Path | bytes,
+        strength: float = 1.0,
+        *,
+        fix: Fix | None = None,
+        ignore: str | Iterable[str] | None = None,
+    ) -> Photo: ...
     @overload
-    def __call__(self, image: Array, strength: float = 1.0) -> Array: ...
-    def __call__(self, image: str | Path | bytes | Array, strength: float = 1.0) -> Photo | Array:
+    def __call__(
+        self,
+        image: Array,
+        strength: float = 1.0,
+        *,
+        fix: Fix | None = None,
+        ignore: str | Iterable[str] | None = None,
+    ) -> Array: ...
+    def __call__(
+        self,
+        image: str | Path | bytes | Array,
+        strength: float = 1.0,
+        *,
+        fix: Fix | None = None,
+        ignore: str | Iterable[str] | None = None,
+    ) -> Photo | Array:
         """Restore a picture.
 
-        A path or a file's bytes give a Photo, with metadata, to `.save()`. An array gives an array
-        of the same shape and type: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 or float
-        in [0, 1]. strength 0..1 blends from the input to the restored picture.
+        A path or a file's bytes give a Photo, with metadata, to `.save()`; its `found` says what
+        was wrong. An array gives an array of the same shape and type: (H, W), (H, W, 3) RGB or
+        (H, W, 4) RGBA; uint8, uint16 or float in [0, 1]. strength 0..1 blends from the input to
+        the restored picture.
+
+        fix: what to restore, instead of what is found: "rain,haze", {"rain": 0.5} with the amount,
+        "all" for as much of each as is measured. ignore: what to leave: "blur".
+        A picture in which nothing is found, and for which nothing is asked, comes back unchanged.
+        Raises PellucidError for unknown names, and with a model that has no estimator.
         """
+        choice = read_choice(fix, ignore)
         if isinstance(image, np.ndarray):
             pixels = image.copy()
-            self.restore_pixels(pixels, strength)
+            self.restore_pixels(pixels, strength, choice=choice)
             return pixels
-        if not isinstance(image, str | Path | bytes):
-            raise PhotoError(
-                f"expected an array, a path or a file's bytes, got {type(image).__name__}; "
-                "numpy.asarray makes an array of a PIL image"
+        return self.restore_photo(_read(image), strength, choice=choice)
+
+    def look(self, image: str | Path | bytes | Array | Photo) -> Found:
+        """What is wrong with a picture, given as a call takes it or as a Photo; it is not changed.
+
+        Raises ModelError with a model that has no estimator.
+        """
+        estimator = self._engine.estimator
+        if estimator is None:
+            raise ModelError(
+                f"{self.card.id} has no degradation estimator; use a bundled model, or export "
+                "yours again with this pellucid"
             )
-        return self.restore_photo(read_photo(image), strength)
+        found = self._nothing()
+
+        def look(pixels: Array) -> bool:
+            nonlocal found
+            check_pixels(pixels, 1.0)
+            with shown_part(pixels) as shown:
+                if shown is not None:
+                    found = Found.of(self.card.degradations, estimator.amounts(shown.colour))
+            return False  # nothing was changed
+
+        if isinstance(image, np.ndarray):
+            look(image.copy() if image.ndim == 3 else image)  # hidden pixels are filled meanwhile
+        else:
+            photo = image if isinstance(image, Photo) else _read(image)
+            restore_coded(photo.pixels, photo.metadata, look)
+        return found
 
     def restore_photo(
-        self, photo: Photo, strength: float = 1.0, progress: Progress | None = None
+        self,
+        photo: Photo,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+        choice: Choice = BLIND,
     ) -> Photo:
-        """Restore a photo in place and return it. Metadata stay, but for EXIF's thumbnail: it would
-        go on showing the degraded picture in file browsers."""
-        told = restore_coded(
-            photo.pixels,
-            photo.metadata,
-            lambda pixels: self.restore_pixels(pixels, strength, progress),
-        )
+        """Restore a photo in place and return it, with `found`. Metadata stay, but for EXIF's
+        thumbnail: it would go on showing the degraded picture in file browsers."""
+        left = False
+
+        def restore(pixels: Array) -> bool:
+            nonlocal left
+            photo.found = self.restore_pixels(pixels, strength, progress, choice=choice)
+            left = photo.found is not None and not choice.acts_on(photo.found)
+            return not left
+
+        told = restore_coded(photo.pixels, photo.metadata, restore)
         photo.notes += tuple(note for note in told if note not in photo.notes)
-        if EXIF in photo.metadata:
+        if EXIF in photo.metadata and not left:
             photo.metadata[EXIF] = without_thumbnail(photo.metadata[EXIF])
         return photo
 
@@ -125,48 +201,58 @@ class Restorer:
         pixels: Array,
         strength: float = 1.0,
         progress: Progress | None = None,
-        scene: NDArray[np.float32] | None = None,
+        scene: Scene | None = None,
         state: Array | None = None,
-    ) -> None:
+        choice: Choice = BLIND,
+    ) -> Found | None:
         """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
 
         scene: (scene_size,), of a stream of frames (temporal.py); None measures it on the picture.
         It is the first call's, later ones measure what they see.
-        state: the last result as it would look now, like `pixels` (chain.py); for files that take
-        one and only for them.
+        state: the last result as it would look now, like `pixels` (recurrent.py); for files that
+        take one and only for them.
+        choice: what is to be restored. Returns what was found; None if the model has no estimator
+        or strength is 0.
         Black bars, pixels at alpha 0 and pictures of one flat colour stay as they are; what is grey
-        in a colour picture stays grey (guards.py).
+        in a colour picture stays grey; nothing becomes white that was not, unless darkness is
+        restored (guards.py).
         Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
         Raises PhotoError for arrays that are no picture.
         """
-        _check_pixels(pixels, strength)
+        check_pixels(pixels, strength)
+        choice.check(self.card.degradations, self.card.id)
+        check_state(pixels, state)
         if strength == 0.0:
-            return
-        _check_state(pixels, state)
+            return None
         with shown_part(pixels) as shown:
-            if shown is not None:
-                last = None if state is None else state[shown.rows, shown.cols]
-                self._restore_shown(shown, strength, progress, scene, last)
+            if shown is None:
+                return self._nothing() if self.card.degradations else None
+            last = None if state is None else state[shown.rows, shown.cols]
+            if scene is None:
+                scene = measure_of(shown.colour, shown.visible)
+            scene = self._with_amounts(scene, shown.colour)
+            found = self._found(scene)
+            if found is None or choice.acts_on(found):
+                hold = found is not None and not choice.brightens(found)
+                treatment = _Treatment(shown.grey, hold, strength)
+                self._restore_shown(shown, scene, last, choice, treatment, progress)
+            return found
 
     def _restore_shown(
         self,
         shown: Shown,
-        strength: float,
-        progress: Progress | None,
-        scene: NDArray[np.float32] | None,
+        scene: Scene,
         state: Array | None,
+        choice: Choice,
+        treatment: _Treatment,
+        progress: Progress | None,
     ) -> None:
         """All calls, in place; `restore_pixels` says the rest."""
-        colour, grey = shown.colour, shown.grey
-
-        def measure(picture: Array) -> NDArray[np.float32]:
-            return self._with_amounts(measure_of(picture, shown.visible), picture)
-
-        scene = measure(colour) if scene is None else self._with_amounts(scene, colour)
+        colour, strength = shown.colour, treatment.strength
         if self.steps == 1:
-            self._call(colour, grey, scene, state, strength, progress)
+            self._call(colour, treatment, self._told(scene, choice), state, progress)
             return
-        given = colour.copy()
+        given, whole = colour.copy(), replace(treatment, strength=1.0)
 
         def tell(call: int) -> Progress | None:
             if progress is None:
@@ -174,25 +260,43 @@ class Restorer:
             steps, told = self.steps, progress
             return lambda done, total: told(call * total + done, steps * total)
 
-        def restore(picture: Array, scene: NDArray[np.float32], call: int) -> Array:
-            self._call(picture, grey, scene, None, 1.0, tell(call))
+        def measure(picture: Array) -> Scene:
+            return self._with_amounts(measure_of(picture, shown.visible), picture)
+
+        def restore(picture: Array, scene: Scene, call: int) -> Array:
+            self._call(picture, whole, self._told(scene, choice), None, tell(call))
             return picture
 
-        self._call(colour, grey, scene, state, 1.0, tell(0))
+        self._call(colour, whole, self._told(scene, choice), state, tell(0))
         estimate = refine(given, colour, self.steps, restore, measure)
         colour[...] = estimate if strength == 1.0 else mix(given, estimate, strength)
 
-    def _with_amounts(self, scene: NDArray[np.float32], colour: Array) -> NDArray[np.float32]:
+    def _found(self, scene: Scene) -> Found | None:
+        """The amounts at a scene vector's end; None for a model that is told none."""
+        names = self.card.degradations
+        return Found.of(names, scene[-len(names) :]) if names else None
+
+    def _nothing(self) -> Found:
+        return Found(dict.fromkeys(self.card.degradations, 0.0))
+
+    def _told(self, scene: Scene, choice: Choice) -> Scene:
+        """The scene vector with the amounts as chosen."""
+        found = self._found(scene)
+        if found is None or choice.is_blind:
+            return scene
+        amounts = list(choice.apply(found).amounts.values())
+        return np.concatenate([scene[: -len(amounts)], amounts], dtype=np.float32)
+
+    def _with_amounts(self, scene: Scene, colour: Array) -> Scene:
         """What the model takes: `scene`, with the amounts measured on the picture if they lack."""
         return with_amounts(scene, self.card.scene_size, colour, self._engine.estimator)
 
     def _call(
         self,
         colour: Array,
-        grey: bool,
-        scene: NDArray[np.float32],
+        treatment: _Treatment,
+        scene: Scene,
         state: Array | None,
-        strength: float,
         progress: Progress | None,
     ) -> None:
         """One call of the network, in place, (H, W, 3 or 1); `restore_pixels` says the rest."""
@@ -217,8 +321,8 @@ class Restorer:
                 last = None
                 if state is not None:
                     reach = slice(row.reach_start, row.reach_stop)
-                    last = _planes(state[reach, col.reach_start : col.reach_stop])
-                restored = self._restore_window(window, grey, scene, strength, last)
+                    last = to_planes(state[reach, col.reach_start : col.reach_stop])
+                restored = self._restore_window(window, treatment, scene, last)
                 if feather is not None:
                     feather.add(index, number, restored)
                 else:
@@ -238,80 +342,26 @@ class Restorer:
     def _restore_window(
         self,
         window: Array,
-        grey: bool,
-        scene: NDArray[np.float32],
-        strength: float,
+        treatment: _Treatment,
+        scene: Scene,
         state: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         """One window restored, (h, w, 3 or 1) in [0, 1]; state (1, 3, h, w)."""
-        image = _planes(window)
+        image = to_planes(window)
         restored = self._engine.run(image, scene, state)[0]
-        if strength != 1.0:
-            restored = image[0] + np.float32(strength) * (restored - image[0])
-        if grey:
+        if treatment.hold:
+            restored = hold_highlights(image[0], restored)
+        if treatment.strength != 1.0:
+            restored = image[0] + np.float32(treatment.strength) * (restored - image[0])
+        if treatment.grey:
             restored = keep_colour(image[0], restored)[: window.shape[2]]
         return np.asarray(restored.transpose(1, 2, 0))
 
 
-def find_model(model: str | Path) -> Path:
-    """File of a bundled model by name, or of a given path."""
-    given = Path(model)
-    if given.suffix in (".onnx", ".xml") or given.is_file():
-        if not given.is_file():
-            raise ModelError(f"{given}: no such model file")
-        return given
-    path = MODELS / f"allinone-{model}.onnx"
-    names = bundled_names()
-    if str(model) in names:
-        return path
-    near = difflib.get_close_matches(str(model), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ModelError(
-        f"no model named {str(model)!r}; {hint}bundled: {', '.join(names) or 'none'}; "
-        "or give the path of an .onnx or .xml file"
-    )
-
-
-def bundled_names() -> list[str]:
-    """Names of the models that come with pellucid."""
-    stems = (path.stem.removeprefix("allinone-") for path in MODELS.glob("allinone-*.onnx"))
-    return sorted(name for name in stems if not name.endswith("-frames"))
-
-
-def _check_pixels(pixels: Array, strength: float) -> None:
-    if not 0.0 <= strength <= 1.0:
-        raise PhotoError(f"strength must be between 0 and 1, got {strength}")
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
+def _read(image: str | Path | bytes) -> Photo:
+    if not isinstance(image, str | Path | bytes):
         raise PhotoError(
-            f"expected (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, got shape {pixels.shape}"
+            f"expected an array, a path or a file's bytes, got {type(image).__name__}; "
+            "numpy.asarray makes an array of a PIL image"
         )
-    if 0 in pixels.shape:
-        raise PhotoError(f"the picture is empty: shape {pixels.shape}")
-    if pixels.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise PhotoError(f"expected uint8, uint16 or float in [0, 1], got {pixels.dtype}")
-    if np.issubdtype(pixels.dtype, np.floating):
-        low, high = float(pixels.min()), float(pixels.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise PhotoError("the picture holds NaN or infinite values")
-        if low < -FLOAT_SLACK or high > 1.0 + FLOAT_SLACK:
-            raise PhotoError(
-                f"expected floats in [0, 1], got {low:.4g} to {high:.4g}; divide by the value of "
-                "white, such as 255, or clip"
-            )
-
-
-def _check_state(pixels: Array, state: Array | None) -> None:
-    expected = (*pixels.shape[:2], 1 if pixels.ndim == 2 else min(pixels.shape[2], 3))
-    if state is not None and (state.shape != expected or state.dtype != pixels.dtype):
-        raise PhotoError(
-            f"expected a state like the picture, {expected} {pixels.dtype}, "
-            f"got {state.shape} {state.dtype}"
-        )
-
-
-def _planes(window: Array) -> NDArray[np.float32]:
-    """(h, w, 3 or 1) of any type -> (1, 3, h, w) in [0, 1]."""
-    image = np.empty((1, 3, *window.shape[:2]), np.float32)
-    white = np.float32(full_scale(window.dtype))
-    np.divide(window.transpose(2, 0, 1), white, out=image[0], casting="same_kind")
-    return image
+    return read_photo(image)

@@ -46,7 +46,7 @@ def test_doctor_is_content_here_and_says_what_it_tried() -> None:
 def test_doctor_fails_with_a_fix_when_the_model_is_gone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pellucid.restorer.MODELS", tmp_path)
+    monkeypatch.setattr("pellucid.bundled.MODELS", tmp_path)
     lines: list[str] = []
     assert not doctor.run(lines.append)
     assert any(line.startswith("FAIL") and "pip install" in line for line in lines)

@@ -17,7 +17,10 @@ CLEAN = Found(dict.fromkeys(DEGRADATIONS, 0.1))
 def test_found_is_told_largest_first() -> None:
     assert RAINY.names == ("rain", "haze") and str(RAINY) == "rain 0.8, haze 0.3"
     assert not CLEAN and str(CLEAN) == "nothing found"
-    assert Found.of(("rain", "jpeg"), np.float32([0.5, 0.0])).amounts == {"rain": 0.5, "jpeg": 0.0}
+    assert Found.of(("rain", "jpeg"), np.array([0.5, 0.0], np.float32)).amounts == {
+        "rain": 0.5,
+        "jpeg": 0.0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from .png import SRGB_GAMMA, gamma_of
 from .scratch import bands, copy_picture, empty_picture, release
 
 Array = NDArray[Any]
-Restore = Callable[[Array], None]
+Restore = Callable[[Array], bool]
 
 _NEAR_SRGB = 0.1  # relative difference of a gamma that nobody sees
 _SCALES = (255.0, 65535.0)
@@ -24,7 +24,7 @@ _SAMPLE = 1 << 16  # values
 def restore_coded(pixels: Array, metadata: dict[int, bytes], restore: Restore) -> tuple[str, ...]:
     """Restore in place what `metadata` say of the pixels' coding; notes on what was assumed.
 
-    restore: works in place on sRGB codes, integers or floats in [0, 1].
+    restore: works in place on sRGB codes, integers or floats in [0, 1]; False if it left them.
     """
     if np.issubdtype(pixels.dtype, np.floating):
         return _restore_float(pixels, restore)
@@ -48,7 +48,8 @@ def _restore_gamma(pixels: Array, gamma: float, restore: Restore) -> None:
         seen[band] = there[colours[band]]
         release(seen, pixels)
     restored = copy_picture(seen)
-    restore(restored)
+    if not restore(restored):
+        return
     for band in bands(pixels):
         changed = restored[band] != seen[band]
         colours[band] = np.where(changed, back[restored[band]], colours[band])
@@ -68,7 +69,8 @@ def _restore_float(pixels: Array, restore: Restore) -> tuple[str, ...]:
         return ()
     seen = np.clip(beyond, 0.0, 1.0)
     beyond -= seen
-    restore(seen)
+    if not restore(seen):
+        return notes
     colours[...] = (seen + beyond) * np.float32(scale)
     if beyond.any():
         notes = (*notes, "its values outside 0 to 1 are kept as they are")

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..degradations import Found
 from ..errors import PhotoError
 from .decode import MAX_MEGAPIXELS_VARIABLE as MAX_MEGAPIXELS_VARIABLE
 from .decode import Decoded, decode, size_of
@@ -36,6 +37,7 @@ class Photo:
     suffix: of the format it was read from. notes: what could not travel on, for the user to know.
     coding: chroma sampling, bits and losslessness of the file, which a result takes over.
     A picture of more than 100 MB lies in a temporary file, as a `numpy.memmap`.
+    found: what was wrong with it, after restoring by a model that can tell.
     """
 
     pixels: NDArray[Any]
@@ -43,6 +45,7 @@ class Photo:
     suffix: str = ".png"
     notes: tuple[str, ...] = ()
     coding: Coding = PLAIN
+    found: Found | None = None
 
     @property
     def megapixels(self) -> float:
