@@ -4,8 +4,8 @@ The amount of a degradation is 0 to 1: 0.5 is plainly seen, 0.8 is heavy.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,11 @@ class Found:
     def of(cls, names: Iterable[str], amounts: Amounts) -> "Found":
         """names: of the model (card.degradations). amounts: (len(names),)."""
         return cls({n: float(a) for n, a in zip(names, amounts, strict=True)})
+
+    @classmethod
+    def in_scene(cls, names: Sequence[str], scene: Amounts) -> "Found | None":
+        """The amounts that end a scene vector; None for a model that is told none."""
+        return cls.of(names, scene[-len(names) :]) if names else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,6 +92,14 @@ class Choice:
             told[name] = kept
         return Found(told)
 
+    def tell(self, scene: Amounts, names: Sequence[str]) -> Amounts:
+        """A scene vector that ends with the amounts of `names` as measured -> as chosen."""
+        found = Found.in_scene(names, scene)
+        if found is None or self.is_blind:
+            return scene
+        amounts = list(self.apply(found).amounts.values())
+        return np.concatenate([scene[: -len(names)], amounts], dtype=np.float32)
+
     def acts_on(self, found: Found) -> bool:
         """Whether the photo is restored at all; otherwise it is left as it is."""
         if self.fix is not None or self.everything:
@@ -123,6 +136,21 @@ class Choice:
 
 
 BLIND = Choice()
+
+
+class SteadyChoice:
+    """A choice for a stream: what is restored goes on being so until half of it is left or the shot
+    ends. Amounts that waver about FOUND would else switch the network on and off."""
+
+    def __init__(self, choice: Choice = BLIND) -> None:
+        self._choice, self._restores = choice, False
+
+    def update(self, found: Found | None, anew: bool) -> Choice:
+        """What is chosen for a frame in which `found` was measured. anew: a shot begins."""
+        least = FOUND / 2 if self._restores and not anew else FOUND
+        choice = replace(self._choice, least=least)
+        self._restores = found is not None and choice.acts_on(found)
+        return choice
 
 
 def read_choice(fix: Fix | None = None, ignore: str | Iterable[str] | None = None) -> Choice:

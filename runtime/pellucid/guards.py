@@ -172,6 +172,19 @@ def keep_colour(image: Floats, restored: Floats) -> Floats:
     return np.asarray(np.clip(image + (restored - image).mean(axis=0), 0.0, 1.0))
 
 
+def guard_frame(given: NDArray[np.uint8], restored: NDArray[np.uint8], hold: bool) -> Array:
+    """A restored frame (H, W, 3) with the same two rules; grey frames become grey.
+
+    hold: whether nothing may become white that was not.
+    """
+    if hold:
+        restored = np.asarray(cv2.min(restored, cv2.LUT(given, _WHITEST)), np.uint8)
+    if not is_grey(given):
+        return restored
+    luma = cv2.transform(restored, np.full((1, 3), 1.0 / 3.0))
+    return np.asarray(cv2.merge([luma, luma, luma]))
+
+
 def hold_highlights(image: Floats, restored: Floats) -> Floats:
     """No pixel becomes white that was not, (3, h, w) in [0, 1].
 
@@ -179,3 +192,8 @@ def hold_highlights(image: Floats, restored: Floats) -> Floats:
     """
     bound = np.minimum(1.0 - np.float32(HEADROOM) * (1.0 - image), np.float32(1.0 - LEVEL))
     return np.asarray(np.minimum(restored, np.maximum(bound, image)))
+
+
+# The same bound for each 8-bit code.
+_CODES = np.arange(256, dtype=np.float32) * np.float32(LEVEL)
+_WHITEST = np.floor(hold_highlights(_CODES, np.ones_like(_CODES)) * 255.0 + 0.01).astype(np.uint8)

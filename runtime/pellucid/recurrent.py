@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .degradations import BLIND, Choice
 from .motion import PreviousOutput
 from .restorer import MODELS, Restorer
 
@@ -32,14 +33,21 @@ class Chain:
         self._photos, self._frames = photos, frames
         self.last = PreviousOutput()
 
-    def restore(self, pixels: NDArray[Any], scene: NDArray[np.float32], anew: bool) -> None:
+    def restore(
+        self,
+        pixels: NDArray[Any],
+        scene: NDArray[np.float32],
+        anew: bool,
+        choice: Choice = BLIND,
+    ) -> None:
         """Restore one frame in place, (H, W, 3) RGB as for Restorer.
 
-        scene: (SCENE_SIZE,), smoothed. anew: a shot begins; another size begins one by itself.
+        scene: (scene_size,), smoothed. anew: a shot begins; another size begins one by itself.
+        choice: what is restored.
         """
         state = self.last.carried_to(pixels, anew)
         if state is None:
-            self._photos.restore_pixels(pixels, scene=scene)
+            self._photos.restore_pixels(pixels, scene=scene, choice=choice)
         else:
-            self._frames.restore_pixels(pixels, scene=scene, state=state)
+            self._frames.restore_pixels(pixels, scene=scene, state=state, choice=choice)
         self.last.keep(pixels.copy())

@@ -17,7 +17,7 @@ from .card import ModelCard
 from .degradations import BLIND, Choice, Fix, Found, read_choice
 from .engine_choice import model_digest, open_engine
 from .errors import ModelError, PhotoError
-from .estimator import with_amounts
+from .estimator import Estimator, with_amounts
 from .guards import Shown, hold_highlights, keep_colour, shown_part
 from .image.exif import without_thumbnail
 from .image.header import EXIF
@@ -100,6 +100,11 @@ class Restorer:
         """What the model says about itself."""
         return self._engine.card
 
+    @property
+    def estimator(self) -> Estimator | None:
+        """What measures the amounts of degradations; None for a model without one."""
+        return self._engine.estimator
+
     @overload
     def __call__(
         self,
@@ -150,7 +155,7 @@ class Restorer:
 
         Raises ModelError with a model that has no estimator.
         """
-        estimator = self._engine.estimator
+        estimator = self.estimator
         if estimator is None:
             raise ModelError(
                 f"{self.card.id} has no degradation estimator; use a bundled model, or export "
@@ -231,7 +236,7 @@ class Restorer:
             if scene is None:
                 scene = measure_of(shown.colour, shown.visible)
             scene = self._with_amounts(scene, shown.colour)
-            found = self._found(scene)
+            found = Found.in_scene(self.card.degradations, scene)
             if found is None or choice.acts_on(found):
                 hold = found is not None and not choice.brightens(found)
                 treatment = _Treatment(shown.grey, hold, strength)
@@ -249,12 +254,16 @@ class Restorer:
     ) -> None:
         """All calls, in place; `restore_pixels` says the rest."""
         colour, strength = shown.colour, treatment.strength
+
+        def tell(scene: Scene) -> Scene:
+            return choice.tell(scene, self.card.degradations)
+
         if self.steps == 1:
-            self._call(colour, treatment, self._told(scene, choice), state, progress)
+            self._call(colour, treatment, tell(scene), state, progress)
             return
         given, whole = colour.copy(), replace(treatment, strength=1.0)
 
-        def tell(call: int) -> Progress | None:
+        def report(call: int) -> Progress | None:
             if progress is None:
                 return None
             steps, told = self.steps, progress
@@ -264,32 +273,19 @@ class Restorer:
             return self._with_amounts(measure_of(picture, shown.visible), picture)
 
         def restore(picture: Array, scene: Scene, call: int) -> Array:
-            self._call(picture, whole, self._told(scene, choice), None, tell(call))
+            self._call(picture, whole, tell(scene), None, report(call))
             return picture
 
-        self._call(colour, whole, self._told(scene, choice), state, tell(0))
+        self._call(colour, whole, tell(scene), state, report(0))
         estimate = refine(given, colour, self.steps, restore, measure)
         colour[...] = estimate if strength == 1.0 else mix(given, estimate, strength)
-
-    def _found(self, scene: Scene) -> Found | None:
-        """The amounts at a scene vector's end; None for a model that is told none."""
-        names = self.card.degradations
-        return Found.of(names, scene[-len(names) :]) if names else None
 
     def _nothing(self) -> Found:
         return Found(dict.fromkeys(self.card.degradations, 0.0))
 
-    def _told(self, scene: Scene, choice: Choice) -> Scene:
-        """The scene vector with the amounts as chosen."""
-        found = self._found(scene)
-        if found is None or choice.is_blind:
-            return scene
-        amounts = list(choice.apply(found).amounts.values())
-        return np.concatenate([scene[: -len(amounts)], amounts], dtype=np.float32)
-
     def _with_amounts(self, scene: Scene, colour: Array) -> Scene:
         """What the model takes: `scene`, with the amounts measured on the picture if they lack."""
-        return with_amounts(scene, self.card.scene_size, colour, self._engine.estimator)
+        return with_amounts(scene, self.card.scene_size, colour, self.estimator)
 
     def _call(
         self,

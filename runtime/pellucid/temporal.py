@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .estimator import Estimator
+from .guards import find_content
 from .scene import measure_light, measure_texture, shrink, thumbnail
 
 # Correlation of neighbouring frames: above 0.96 within shots of the clips it was tried on, above
@@ -19,6 +21,7 @@ from .scene import measure_light, measure_texture, shrink, thumbnail
 CUT_CORRELATION = 0.7
 _CUT_SIDE = 32  # px: details and noise are averaged away, the layout of the picture stays
 _PARTS = 8  # frames over which a whole sample of the texture is spread: it takes the longest
+_LOOK_EVERY_S = 0.5  # between two measures of what changes slowly: amounts, black bars
 _FLAT = (0.5 / 255.0) ** 2  # variance under which a picture shows nothing to compare
 
 
@@ -28,15 +31,16 @@ class SceneSmoother:
     time_constant_s: seconds after which a lasting change of the light has arrived by 63 %
     (1 - 1/e). It is time, not a number of frames: dropped frames and variable rates do not matter.
     0 switches smoothing off. Raises ValueError if negative.
+    estimator: measures amounts of degradations, which then end the vector.
 
         >>> smoother = SceneSmoother()
-        >>> scene = smoother.update(pixels, time_s)  # (SCENE_SIZE,), for the network
+        >>> scene = smoother.update(pixels, time_s)  # (scene_size,), for the network
     """
 
-    def __init__(self, time_constant_s: float = 1.0) -> None:
+    def __init__(self, time_constant_s: float = 1.0, estimator: Estimator | None = None) -> None:
         if not time_constant_s >= 0.0:
             raise ValueError(f"time_constant_s must be at least 0, got {time_constant_s}")
-        self._time_constant_s = time_constant_s
+        self._time_constant_s, self._estimator = time_constant_s, estimator
         self.reset()
 
     def reset(self) -> None:
@@ -46,16 +50,19 @@ class SceneSmoother:
         self._textures: list[NDArray[np.float32]] = []
         self._turn = 0
         self._shape: tuple[int, ...] = ()
-        self._time_s = 0.0
+        self._time_s = self._looked_s = 0.0
+        self._amounts = np.zeros(0, np.float32)
+        self._content = (slice(None), slice(None))
         self.started_anew = False
         """Whether the last frame began a shot: the first one, a cut, another size, back in time.
         Anything else that is carried from frame to frame must be dropped there, too."""
 
     def update(self, pixels: NDArray[Any], time_s: float) -> NDArray[np.float32]:
-        """Smoothed scene code after this frame, (SCENE_SIZE,).
+        """Smoothed scene vector after this frame, (scene_size,).
 
-        pixels: (H, W, 3) RGB as for measure_scene. time_s: its capture or presentation time.
-        A shot's first frame is measured whole; of the texture, each further one renews an eighth.
+        pixels: (H, W, 3) RGB as for measure_scene. time_s: its capture or presentation time. Black
+        bars do not count. A shot's first frame is measured whole; of the texture, each further one
+        renews an eighth; amounts are measured every half second.
         """
         small = shrink(pixels)
         layout = _layout(small)
@@ -67,15 +74,31 @@ class SceneSmoother:
             or not _correlate(self._layout, layout)
         )
         whole = self.started_anew or self._time_constant_s == 0.0
-        # measure_scene(pixels), but for the thumbnail, which is there already.
-        measured = np.concatenate([measure_light(small), self._texture(pixels, whole)])
+        look = whole or time_s - self._looked_s >= _LOOK_EVERY_S
+        if look:
+            self._content = find_content(pixels)
+        shown = pixels[self._content]
+        # measure_scene(shown), but for the thumbnail, which is there already.
+        light = measure_light(small if shown.shape == pixels.shape else shown)
+        measured = np.concatenate([light, self._texture(shown, whole)])
         if self._scene is None or whole:
             self._scene = measured
         else:
-            share = -math.expm1(-(time_s - self._time_s) / self._time_constant_s)
-            self._scene = self._scene + np.float32(share) * (measured - self._scene)
+            self._scene = self._towards(self._scene, measured, time_s - self._time_s)
+        if look and self._estimator is not None:
+            amounts = self._estimator.amounts(shown)
+            since_s = time_s - self._looked_s
+            self._amounts = amounts if whole else self._towards(self._amounts, amounts, since_s)
+        if look:
+            self._looked_s = time_s
         self._layout, self._shape, self._time_s = layout, pixels.shape, time_s
-        return self._scene
+        return np.concatenate([self._scene, self._amounts])
+
+    def _towards(
+        self, before: NDArray[np.float32], measured: NDArray[np.float32], since_s: float
+    ) -> NDArray[np.float32]:
+        share = -math.expm1(-since_s / self._time_constant_s)
+        return np.asarray(before + np.float32(share) * (measured - before))
 
     def _texture(self, pixels: NDArray[Any], whole: bool) -> NDArray[np.float32]:
         """The texture of the last frames, one part of the sample from each of them."""

@@ -16,7 +16,7 @@ from pellucid.tiles import Tiling
 def picture(red: float, green: float, blue: float = 0.5, *, alpha: bool = False) -> NDArray[Any]:
     """(32, 48, 3 or 4) float32 with these means, exactly, and a texture of +- 0.01."""
     means = (red, green, blue, 1.0) if alpha else (red, green, blue)
-    pixels = np.broadcast_to(np.float32(means), (32, 48, len(means))).copy()
+    pixels = np.broadcast_to(np.array(means, np.float32), (32, 48, len(means))).copy()
     pixels[::2, :, :3] += np.float32(0.01)
     pixels[1::2, :, :3] -= np.float32(0.01)
     return pixels
@@ -125,9 +125,9 @@ def test_highlights_become_white_only_where_darkness_is_restored(restorer: Resto
 def test_models_without_an_estimator_say_so(model_file: Path) -> None:
     fake, image = Restorer(model_file, threads=1), picture(0.4, 0.2)
     assert fake.restore_pixels(image.copy()) is None
-    for chosen in ({"fix": "rain"}, {"ignore": "blur"}):
+    for fix, ignore in (("rain", None), (None, "blur")):
         with pytest.raises(PellucidError, match="fake has no degradation estimator"):
-            fake(image, **chosen)
+            fake(image, fix=fix, ignore=ignore)
     with pytest.raises(ModelError, match="fake has no degradation estimator"):
         fake.look(image)
 

@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+from pellucid.bundled import find_model
+from pellucid.degradations import read_choice
+from pellucid.engine_choice import open_engine
 from pellucid.errors import PellucidError
 from pellucid.frames import (
     Controls,
@@ -29,6 +32,7 @@ from pellucid.frames.live import KEYS
 from pellucid.frames.network import rank_models
 from pellucid.frames.writers import VideoSink
 
+from ..choice import FIX_HELP, IGNORE_HELP
 from .keys import Keyboard
 from .ports import check_unlike, default_sink, open_sink, open_source, parse_size
 
@@ -62,6 +66,8 @@ def live(
     every_frame: Annotated[
         bool, typer.Option("--every-frame", help="Leave no frame out, however long it takes.")
     ] = False,
+    fix: Annotated[str | None, typer.Option(help=FIX_HELP)] = None,
+    ignore: Annotated[str | None, typer.Option(help=IGNORE_HELP)] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of a camera or of -.")] = None,
     fps: Annotated[float, typer.Option(min=0.1, help="Of a camera or a folder.")] = 30.0,
     record: Annotated[Path | None, typer.Option(help="Video the key r writes.")] = None,
@@ -85,11 +91,14 @@ def live(
             print(f"{index}: {name}")
         return
     clock = SystemClock()
+    choice = read_choice(fix, ignore)
     names = sink or [default_sink()]
     check_unlike(source, names)
     models = rank_models(model)
+    judge = open_engine(find_model(models[0][0]), threads, engine)
+    choice.check(judge.card.degradations, judge.card.id)
     passes = NetworkRestorer(
-        lambda name, n: open_pass(name, n, threads, engine),
+        lambda name, n: open_pass(name, n, threads, engine, choice),
         lambda name: open_frames(name, threads, engine),
     )
     passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
@@ -111,6 +120,8 @@ def live(
                 budget_ms / 1e3,
                 lambda width, height: ladder(width, height, steps, models),
                 live=frames_from.live and not every_frame,
+                estimator=judge.estimator,
+                choice=choice,
             ),
             clock,
             _tell,

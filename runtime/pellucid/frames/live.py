@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from ..degradations import BLIND, Choice, Found, SteadyChoice
+from ..estimator import Estimator
+from ..guards import guard_frame
 from ..temporal import SceneSmoother
 from .budget import BudgetController, Rung
 from .frame import Clock, Frame, FrameError, Pixels, Sink
@@ -65,11 +68,14 @@ class Figures:
 
 @dataclass(frozen=True)
 class Settings:
-    """budget_s: work on a frame. live: ages are known. ladder: rungs for (width, height)."""
+    """budget_s: work on a frame. live: ages are known. ladder: rungs for (width, height).
+    estimator: of the model; None leaves nothing alone. choice: what is restored."""
 
     budget_s: float
     ladder: Callable[[int, int], tuple[Rung, ...]]
     live: bool = True
+    estimator: Estimator | None = None
+    choice: Choice = BLIND
 
 
 class LiveLoop:
@@ -93,7 +99,10 @@ class LiveLoop:
         self._restorer, self._settings, self._clock, self._tell = restorer, settings, clock, tell
         self._make_recorder, self._each = make_recorder, each
         self._recorder: Sink | None = None
-        self._smoother = SceneSmoother()
+        self._smoother = SceneSmoother(estimator=settings.estimator)
+        self._choice = SteadyChoice(settings.choice)
+        self.found: Found | None = None  # in the last frame
+        self._left = False  # whether nothing was found in it
         self._size: tuple[int, int] | None = None
         self._warned = False
         self._passed_by = False  # whether the last frame was not restored
@@ -131,10 +140,17 @@ class LiveLoop:
         controller = self._controller_for(pixels)
         # Also while nothing is restored: the code is right at once when it is again.
         scene = self._smoother.update(pixels, frame.time_s)
-        restore = not self.controls.bypass and self.controls.strength > 0.0
+        names = () if self._settings.estimator is None else self._settings.estimator.names
+        self.found = Found.in_scene(names, scene)
+        choice = self._choice.update(self.found, self._smoother.started_anew)
+        self._left = self.found is not None and not choice.acts_on(self.found)
+        restore = not (self.controls.bypass or self._left) and self.controls.strength > 0.0
         if restore:
             anew = self._smoother.started_anew or self._passed_by
-            restored, network_s = self._restorer(pixels, scene, controller.rung, anew)
+            told = choice.tell(scene, names)
+            restored, network_s = self._restorer(pixels, told, controller.rung, anew)
+            hold = self.found is not None and not choice.brightens(self.found)
+            restored = guard_frame(pixels, restored, hold)
             if self.controls.strength < 1.0:
                 share = self.controls.strength
                 blend = cv2.addWeighted(restored, share, pixels, 1.0 - share, 0.0)
@@ -169,6 +185,8 @@ class LiveLoop:
             parts.append("bypass")
         elif self.controller is not None:
             parts.append(str(self.controller.rung))
+        if self.found is not None:
+            parts.append(f"{self.found}{', left as it is' if self._left else ''}")
         if controls.strength < 1.0:
             parts.append(f"strength {controls.strength:.1f}")
         return ", ".join(parts)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -10,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import ModelCard
+from ..degradations import BLIND, Choice
 from ..engine import Engine
 from ..engine_choice import AnyEngine, open_engine
 from ..engine_openvino import OpenVinoEngine
+from ..estimator import with_amounts
 from ..motion import PreviousOutput
 from ..recurrent import find_frames
 from ..restorer import bundled_names, find_model
-from ..steps import refine
+from ..steps import Measure, measure_of, refine
 from .budget import Rung
 from .frame import Pixels
 from .guided import Carrier, reduce
@@ -112,40 +113,57 @@ class NetworkRestorer:
         return Restored(restored, network_s)
 
 
-def open_pass(model: str, steps: int, threads: int | None = None, engine: str = "auto") -> Pass:
+def open_pass(
+    model: str,
+    steps: int,
+    threads: int | None = None,
+    engine: str = "auto",
+    choice: Choice = BLIND,
+) -> Pass:
     """A pass over whole frames. ModelError if there is no such model or engine.
 
     engine: "onnxruntime", "openvino" or "auto", the second for .xml files only: it takes about half
     of the time on most CPUs and keeps frames in 8 bits up to the graph, but while it compiles for a
     new size, frames of large models come late.
+    choice: what later steps are told; the first is told it with the scene.
     """
-    once = _open(find_model(model), threads, engine)
-    return once if steps == 1 else SteppedPass(once, steps)
+    opened = open_engine(find_model(model), threads, engine)
+    once = _frame_pass(opened)
+    if steps == 1:
+        return once
+    card = opened.card
+
+    def measure(seen: Pixels) -> Scene:
+        scene = with_amounts(measure_of(seen), card.scene_size, seen, opened.estimator)
+        return choice.tell(scene, card.degradations)
+
+    return SteppedPass(once, steps, measure)
 
 
 def open_frames(model: str, threads: int | None = None, engine: str = "auto") -> Pass | None:
     """The pass that goes on from the last result; None if the model has no file for frames."""
     path = find_frames(model)
-    return None if path is None else _open(path, threads, engine)
+    return None if path is None else _frame_pass(open_engine(path, threads, engine))
 
 
-def _open(path: Path, threads: int | None, engine: str) -> Pass:
-    found = open_engine(path, threads, engine)
-    return found if isinstance(found, OpenVinoEngine) else OnnxPass(found)
+def _frame_pass(engine: AnyEngine) -> Pass:
+    return engine if isinstance(engine, OpenVinoEngine) else OnnxPass(engine)
 
 
 class SteppedPass:
-    """Several calls a frame. Later ones measure for themselves what is left to do."""
+    """Several calls a frame. measure: what later ones are told of what they see."""
 
-    def __init__(self, once: Pass, steps: int) -> None:
-        self._once, self._steps = once, steps
+    def __init__(self, once: Pass, steps: int, measure: Measure = measure_of) -> None:
+        self._once, self._steps, self._measure = once, steps, measure
 
     def run_frame(self, frame: Pixels, scene: Scene | None, state: Pixels | None = None) -> Pixels:
         """The restored frame."""
         first = self._once.run_frame(frame, scene, state)
-        return refine(
-            frame, first, self._steps, lambda seen, scene, call: self._once.run_frame(seen, scene)
-        )
+
+        def restore(seen: Pixels, scene: Scene, call: int) -> Pixels:
+            return self._once.run_frame(seen, scene)
+
+        return refine(frame, first, self._steps, restore, self._measure)
 
     def expect_frames(self, size: tuple[int, int] | None = None) -> None:
         """Frames of this size will come. None: of any."""

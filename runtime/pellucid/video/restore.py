@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import cv2
 from numpy.typing import NDArray
 
+from ..degradations import BLIND, Choice, Found, SteadyChoice
 from ..recurrent import Chain
 from ..restorer import Restorer
 from ..temporal import SceneSmoother
@@ -42,17 +43,48 @@ class FrameRestorer(Protocol):
         """Restore in place."""
 
 
+@dataclass
+class FoundInFrames:
+    """What was found in the frames of a stream, and how many were left as they are.
+
+    amounts: mean over the frames, by name; empty with a model that has no estimator.
+    """
+
+    frames: int = 0
+    left: int = 0
+    amounts: dict[str, float] = field(default_factory=dict)
+
+    def add(self, found: Found | None, choice: Choice) -> None:
+        """Count a frame."""
+        if found is None:
+            return
+        self.frames += 1
+        self.left += not choice.acts_on(found)
+        for name, amount in found.amounts.items():
+            mean = self.amounts.get(name, 0.0)
+            self.amounts[name] = mean + (amount - mean) / self.frames
+
+
 class SteadyRestorer:
     """A Restorer whose scene code is smoothed over time, so that light does not flicker.
 
     frames: a Restorer of a file for frames; each frame then starts from the last one's result.
+    choice: what is restored; a shot in which nothing is found is left as it is.
     """
 
     def __init__(
-        self, restorer: Restorer, strength: float = 1.0, frames: Restorer | None = None
+        self,
+        restorer: Restorer,
+        strength: float = 1.0,
+        frames: Restorer | None = None,
+        choice: Choice = BLIND,
     ) -> None:
         self._restorer, self._strength = restorer, strength
-        self._smoother = SceneSmoother()
+        self._names = restorer.card.degradations
+        choice.check(self._names, restorer.card.id)
+        self._smoother = SceneSmoother(estimator=restorer.estimator)
+        self._choice = SteadyChoice(choice)
+        self.summary = FoundInFrames()
         self._chain = None if frames is None else Chain(restorer, frames)
 
     def observe(self, pixels: NDArray[Any], time_s: float, ahead_s: float) -> None:
@@ -63,11 +95,14 @@ class SteadyRestorer:
 
     def restore(self, pixels: NDArray[Any], time_s: float) -> None:
         scene = self._smoother.update(pixels, time_s)
+        found = Found.in_scene(self._names, scene)
+        choice = self._choice.update(found, self._smoother.started_anew)
+        self.summary.add(found, choice)
         if self._chain is None or self._strength == 0.0:
-            self._restorer.restore_pixels(pixels, self._strength, scene=scene)
+            self._restorer.restore_pixels(pixels, self._strength, scene=scene, choice=choice)
             return
         degraded = pixels.copy() if self._strength < 1.0 else pixels
-        self._chain.restore(pixels, scene, self._smoother.started_anew)
+        self._chain.restore(pixels, scene, self._smoother.started_anew, choice)
         if self._strength < 1.0:  # the chain itself goes on at full strength
             share = self._strength
             pixels[...] = cv2.addWeighted(pixels, share, degraded, 1.0 - share, 0.0)
