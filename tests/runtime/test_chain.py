@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pellucid import ModelError, PhotoError, Restorer
 from pellucid import recurrent as chain
+from pellucid.card import ModelCard
 from pellucid.engine_choice import open_engine
 from pellucid.frames import NetworkRestorer, Rung, open_frames
 from pellucid.frames.frame import Pixels
@@ -30,6 +31,8 @@ def frames_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class Same:
     """A Restorer of photos that makes them 40 levels brighter."""
+
+    card, estimator = ModelCard("same"), None
 
     def __init__(self) -> None:
         self.calls = 0
