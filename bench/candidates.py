@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from pellucid_student.layers import RepConv, ResidualBlock
 from pellucid_student.plain_unet import NANO, PICO, TINY, PlainUNet, PlainUNetConfig
+from pellucid_student.steps import pad
+from pellucid_student.student import Student
 from pellucid_student.train import BODY as STUDENT_BODY
 from pellucid_teacher.networks.diffuir_unet import PRESETS, DiffUIRUNet
 from pellucid_teacher.processes import diffuir
@@ -126,6 +128,21 @@ class DiffUIRStep(nn.Module):
         time = picture.new_full((len(picture),), 993.65)  # 1000·ᾱ_T
         restored: Tensor = picture - self.network(self.start * picture, picture, time)
         return restored
+
+
+class OneCall(Student):
+    """A candidate as a system: one call, whatever the network."""
+
+    @torch.no_grad()
+    def restore(
+        self,
+        degraded: Tensor,
+        steps: int | None = None,
+        generator: torch.Generator | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        restored: Tensor = self.network(pad(degraded, 32)).clamp(-1.0, 1.0)
+        return restored[:, :, : degraded.shape[2], : degraded.shape[3]]
 
 
 def plain(widths: tuple[int, ...], depth: int = 1) -> PlainUNetConfig:

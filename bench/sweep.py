@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("teacher", "student", "export", "runtime")]
 sys.path.insert(0, str(ROOT / "bench"))
 
-from candidates import ANCHOR, BODY, CANDIDATES, TIMED_ONLY  # noqa: E402
+from candidates import ANCHOR, BODY, CANDIDATES, TIMED_ONLY, OneCall  # noqa: E402
 from latency import ENGINES, measure  # noqa: E402
 
 from pellucid_teacher.data.synthesis import TASKS  # noqa: E402
@@ -50,14 +51,13 @@ def save(folder: Path, results: Results) -> None:
 
 def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     """Equal minutes, equal seed; dB on held-out crops a task and on the watched sets."""
-    from pellucid_student.objective import call_loss
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.validation import ValidationCrops, hold_out
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
     from pellucid_teacher.data.synthesis import Synthesis, TaskMix
     from pellucid_teacher.training.checkpoint import averaged_weights
-    from pellucid_teacher.training.dev_set import Watch, restore_whole
+    from pellucid_teacher.training.dev_set import DevSet, restore_picture
     from pellucid_teacher.training.loop import train
 
     single_thread_opencv()
@@ -70,7 +70,8 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     network = CANDIDATES[name]()
     config = replace(STUDENT_TRAIN, muon=BODY)
     synthesis = Synthesis(training, 96, mix, hold=config.batch_size)
-    for _ in train(network, call_loss, synthesis, config, folder / name, args.minutes):
+    system = OneCall(network)
+    for _ in train(system, synthesis, config, folder / name, args.minutes):
         pass
     weights, step = averaged_weights(folder / name)
     network.load_state_dict(weights)
@@ -78,15 +79,10 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     device = next(network.parameters()).device
     told: Results = {"steps": step, "minutes": args.minutes, "task": args.task}
 
-    def restore(degraded: torch.Tensor) -> torch.Tensor:
-        return network(degraded).clamp(-1.0, 1.0)
-
-    told["crops"] = crops.psnr(restore, device)
+    told["crops"] = crops.psnr(system.restore, device)
     if args.dev is not None:
-        look = Watch.load(args.dev, pairs=16).look(
-            lambda picture: restore_whole(restore, picture, 32, device)
-        )
-        told["watched"] = {set_name: after for set_name, (_, after) in look.figures.items()}
+        scores = DevSet.load(args.dev, pairs=16).measure(partial(restore_picture, system))
+        told["watched"] = {set_name: after for set_name, (_, after) in scores.figures.items()}
     return told
 
 

@@ -121,7 +121,10 @@ def eval_(
     ] = False,
     luma: Annotated[bool, typer.Option("--luma", help="Measure every set on luma.")] = False,
     start_noise: Annotated[
-        float | None, typer.Option(min=0.0, help="Trained weights: noise at the start, 0.1 or 1.0.")
+        float | None, typer.Option(min=0.0, help="DiffUIR teachers: noise at the start.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="Teachers of your own system: MODULE:KIND of it.")
     ] = None,
     perceptual: Annotated[
         bool, typer.Option(help="ST-LPIPS, if installed; about 10 s a megapixel.")
@@ -143,7 +146,7 @@ def eval_(
             evaluate_clip.write_json(json_file, rows)
         return
     subject = evaluate_models.open_model(
-        model, evaluate_models.parse_steps(steps), threads, start_noise
+        model, evaluate_models.parse_steps(steps), threads, start_noise, system
     )
     distance = evaluate_perceptual.open_st_lpips() if perceptual else None
     protocol = evaluate.Protocol(sigma, clean, equalise, luma)

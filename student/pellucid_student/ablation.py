@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 
 from pellucid_teacher.data.corpus import Corpus
-from pellucid_teacher.training.dev_set import Watch
+from pellucid_teacher.training.dev_set import DevSet, restore_picture
 from pellucid_teacher.training.loop import Report, TrainConfig
 
 from .distill import CONTROL, FULL, DistillRecipe, RunConfig, kept_student, train_distilled
 from .frozen_teacher import FrozenTeacher
 from .plain_unet import PlainUNet, PlainUNetConfig
-from .steps import restore, restore_photo
+from .steps import restore
+from .student import Student
 from .validation import ValidationCrops
 from .weights import begin_from
 
@@ -71,7 +72,7 @@ class Study:
     train: TrainConfig
     crop: int = 96
     frozen: FrozenTeacher | None = None
-    watch: Watch | None = None
+    dev: DevSet | None = None
 
     def run(self, arm: Variant, seed: int) -> Iterator[Report]:
         """Train one arm to the end and write its result; nothing is yielded if it is there.
@@ -88,7 +89,7 @@ class Study:
             "crop": self.crop,
             "lr": config.lr,
             "start": str(arm.start),
-            "teacher": None if self.frozen is None else self.frozen.name,
+            "teacher": None if self.frozen is None else str(self.frozen),
         }
         done = home / "result.json"
         if done.exists():
@@ -119,10 +120,10 @@ class Study:
         watched = {}
         for steps in STEPS:
             crops[str(steps)] = self.crops.psnr(partial(restore, student, steps=steps), device)
-            if self.watch is None:
+            if self.dev is None:
                 continue
-            look = self.watch.look(partial(restore_photo, student, steps=steps))
-            watched[str(steps)] = {name: after for name, (_, after) in look.figures.items()}
+            scores = self.dev.measure(partial(restore_picture, Student(student), steps=steps))
+            watched[str(steps)] = {name: after for name, (_, after) in scores.figures.items()}
         return Result(arm, seed, step, ms, crops, watched)
 
     def results(self) -> list[Result]:

@@ -26,18 +26,17 @@ Run = Callable[[], object]
 def kept_alive(
     reports: Iterator[Report],
     model: PlainUNet,
-    average: Callable[[Report], nn.Module],
     run: Run,
     seed: int,
 ) -> Iterator[Report]:
     """The same reports; between some of them what has died in `model` is revived.
 
-    average: the network's moving average in a report. run, seed: as of `revive`.
+    run, seed: as of `revive`.
     """
     for report in reports:
         # Between two checkpoints, so that a resumed run revives what this one would have.
         if report.step % EVERY == EVERY // 4 and report.progress < UNTIL:
-            revive(model, run, seed + report.step, cast(PlainUNet, average(report)))
+            revive(model, run, seed + report.step, cast(PlainUNet, report.average.network))
         yield report
 
 

@@ -28,6 +28,7 @@ from .frozen_teacher import FrozenTeacher
 from .objective import ENOUGH, LATER, at_some_call
 from .perceptual import load_st_lpips, st_lpips
 from .plain_unet import PlainUNet
+from .student import Student
 from .weights import Provenance, continued, save_student
 
 
@@ -138,7 +139,7 @@ def train_distilled(
     minutes: float | None = None,
     frozen: FrozenTeacher | None = None,
 ) -> Iterator[Report]:
-    """Train or resume `student` in `folder`; every report's `ema` is the network to keep.
+    """Train or resume `student` in `folder`; every report's `average` is the student to keep.
 
     Raises ValueError if the recipe asks for a teacher and there is none.
     """
@@ -155,11 +156,10 @@ def train_distilled(
         spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)
         loss.progress = max(int(told["step"]) / config.steps, spent)
         del told
-    reports = train(student, loss, synthesis, config, folder, minutes)
+    reports = train(Student(student, loss), synthesis, config, folder, minutes)
     for report in kept_alive(
         reports,
         student,
-        lambda report: report.ema,
         lambda: look(student, synthesis, config),
         config.seed,
     ):
@@ -196,7 +196,7 @@ def keep_distilled(
         f"{', '.join(used) or 'no ingredients'}; batch {config.batch_size} of {course.crop} px, "
         f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {course.mix}"
     )
-    teacher = None if frozen is None else f"{frozen.name}, {frozen.steps} steps"
+    teacher = None if frozen is None else str(frozen)
     told = Provenance(preset, made, step, datasets, teacher=teacher, date=date.today().isoformat())
     path = folder / "student.safetensors"
     save_student(path, kept, continued(told, start))

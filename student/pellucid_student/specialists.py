@@ -8,25 +8,29 @@ Opinions weighted by their probability were worse.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.system import Condition, refuse_mask
+
 from .diagnosis import Diagnosis
 from .plain_unet import PlainUNet
 from .router import evidence, load_router
-from .scene import measure_scene
-from .steps import restore
+from .steps import pad, restore
 from .weights import load_student
 
 GENERAL = "general"  # file name of the network that takes what no specialist takes
 ROUTER = "router"  # file name of what chooses; without it the general network's diagnosis does
 
 
-class Specialists(nn.Module):
-    """A general network and, for some tasks, a network of their own: task -> network.
+class Specialists:
+    """A general network and, for some tasks, a network of their own: task -> network. See `System`;
+    it is a teacher only and cannot be trained as a whole.
 
-    Raises ValueError for a task that the general network's classifier does not know.
+    Raises ValueError for a task that the general network does not know.
     """
 
     def __init__(
@@ -35,47 +39,54 @@ class Specialists(nn.Module):
         specialists: dict[str, PlainUNet],
         router: Diagnosis | None = None,
     ) -> None:
-        super().__init__()
         tasks = general.config.degradations
         unknown = sorted(specialists.keys() - set(tasks))
         if unknown:
             raise ValueError(f"no task is called {unknown[0]!r}; tasks: {', '.join(tasks)}")
-        self.networks = nn.ModuleDict({GENERAL: general, **specialists})
-        self.router = router
+        self.general, self.specialists, self.router = general, specialists, router
+        everything = [general, *specialists.values(), *([] if router is None else [router])]
+        self.network: nn.Module = nn.ModuleList(everything)
 
-    @property
-    def general(self) -> PlainUNet:
-        network = self.networks[GENERAL]
-        assert isinstance(network, PlainUNet)
-        return network
+    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
+        refuse_mask(mask)
+        return Condition(degraded)
 
-    @property
-    def multiple(self) -> int:
-        """Input height and width must be multiples of this."""
-        return self.general.config.multiple
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        raise ValueError("specialists are trained one by one: pellucid train student")
 
-    def restore(self, degraded: Tensor, steps: int = 1) -> Tensor:
-        """Each picture by its network, in `steps` calls: (B, 3, H, W) in [-1, 1] -> same."""
-        picture = (degraded + 1.0) / 2.0
-        asked = self.asked(picture, measure_scene(picture))
-        restored = torch.empty_like(degraded)
+    @torch.no_grad()
+    def restore(
+        self,
+        degraded: Tensor,
+        steps: int | None = None,
+        generator: torch.Generator | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Each picture by its network, (B, 3, H, W) in [-1, 1] -> same, sides as `steps.restore`
+        takes them."""
+        picture = self.prepare(degraded, mask).picture
+        asked = self.asked(pad(picture, self.general.config.multiple))
+        restored = torch.empty_like(picture)
         for name in set(asked):
             at = [n for n, other in enumerate(asked) if other == name]
-            network = self.networks[name]
-            assert isinstance(network, PlainUNet)
-            restored[at] = restore(network, degraded[at], steps)
+            network = self.specialists.get(name, self.general)
+            restored[at] = restore(network, picture[at], 1 if steps is None else steps)
         return restored
 
-    def asked(self, picture: Tensor, scene: Tensor) -> list[str]:
-        """Who restores each picture, (B, 3, H, W) in [0, 1] with its scene code: a specialist's
-        task or GENERAL."""
+    def header(self) -> dict[str, Any]:
+        return {"system": "specialists", "tasks": list(self.specialists)}
+
+    def asked(self, degraded: Tensor) -> list[str]:
+        """Who restores each picture, (B, 3, H, W) in [-1, 1]: a specialist's task or GENERAL."""
+        scene = self.general.scene_of(degraded)
         if self.router is None:
             found, names = self.general.diagnosis(scene), self.general.config.degradations
         else:
-            found = self.router(evidence(self.general, picture, scene))  # (B, tasks)
+            unit = (degraded + 1.0) / 2.0
+            found = self.router(evidence(self.general, unit, scene))  # (B, tasks)
             names = self.router.tasks
         tasks = [names[n] for n in found.argmax(dim=1).tolist()]
-        return [task if task in self.networks else GENERAL for task in tasks]
+        return [task if task in self.specialists else GENERAL for task in tasks]
 
 
 def holds_specialists(folder: Path) -> bool:

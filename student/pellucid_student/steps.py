@@ -1,20 +1,19 @@
 """Restoring with a student in one to three steps; `pellucid.steps` has the rule and its reasons."""
 
 from collections.abc import Callable
-from functools import partial
 
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from pellucid.steps import MOST_STEPS, refine_with
-from pellucid_teacher.training.dev_set import Picture, restore_whole
 
 from .plain_unet import PlainUNet
 
 
 def restore(network: PlainUNet, degraded: Tensor, steps: int = 1) -> Tensor:
-    """Restore pictures in `steps` calls: (B, 3, H, W) in [-1, 1] -> same, clipped.
+    """Restore whole pictures in `steps` calls: (B, 3, H, W) in [-1, 1] -> same, clipped.
 
-    Height and width must be multiples of `network.config.multiple`.
+    Sides that the network does not take are padded by repetition and cut again.
     Raises ValueError for other steps than 1 to 3.
     """
     if not 1 <= steps <= MOST_STEPS:
@@ -24,16 +23,15 @@ def restore(network: PlainUNet, degraded: Tensor, steps: int = 1) -> Tensor:
         mirrored: Tensor = network(seen.flip(3), network.scene_of(seen))
         return mirrored.flip(3).clamp(-1.0, 1.0)
 
-    return refine(degraded, network(degraded).clamp(-1.0, 1.0), steps, predict)
+    given = pad(degraded, network.config.multiple)
+    restored = refine(given, network(given).clamp(-1.0, 1.0), steps, predict)
+    return restored[:, :, : degraded.shape[2], : degraded.shape[3]]
 
 
-def restore_photo(network: nn.Module, picture: Picture, steps: int = 1) -> Picture:
-    """A whole picture of any size, (H, W, 3) in [0, 1], by a PlainUNet, on its device."""
-    assert isinstance(network, PlainUNet)
-    device = network.read_scene.weight.device
-    return restore_whole(
-        partial(restore, network, steps=steps), picture, network.config.multiple, device
-    )
+def pad(picture: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both sides are multiples, (B, 3, H', W')."""
+    below, right = -picture.shape[2] % multiple, -picture.shape[3] % multiple
+    return F.pad(picture, (0, right, 0, below), mode="replicate") if below or right else picture
 
 
 def refine(given: Tensor, first: Tensor, steps: int, predict: Callable[[Tensor], Tensor]) -> Tensor:

@@ -15,8 +15,9 @@ from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .dead_channels import kept_alive, look, revive, revive_levels
 from .diagnosis import prepare_diagnosis
-from .objective import LATER, call_loss
+from .objective import LATER
 from .plain_unet import PRESETS, PlainUNet
+from .student import Student
 from .temporal import temporal_loss
 from .weights import Provenance, begin_from, continued, save_student
 
@@ -52,7 +53,7 @@ def train_student(
     minutes: float | None = None,
     start: Path | None = None,
 ) -> Iterator[Report]:
-    """Train or resume a student in `folder`; every report's `ema` is the network to keep.
+    """Train or resume a student in `folder`; every report's `average` is the student to keep.
 
     start: weights of the same preset to begin from, as `keep_student` writes them.
     """
@@ -75,10 +76,10 @@ def train_student(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.clip_frames:
         clips = Clips(synthesis, recipe.clip_frames)
-        reports = train(model, temporal_loss, clips, recipe.train, folder, minutes)
+        reports = train(Student(model, temporal_loss), clips, recipe.train, folder, minutes)
     else:
-        reports = train(model, call_loss, synthesis, recipe.train, folder, minutes)
-    return kept_alive(reports, model, lambda report: report.ema, seen, recipe.train.seed)
+        reports = train(Student(model), synthesis, recipe.train, folder, minutes)
+    return kept_alive(reports, model, seen, recipe.train.seed)
 
 
 def keep_student(

@@ -1,6 +1,6 @@
 """Held-out synthetic crops: what a training never saw, restored and scored a task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch, to_tensor
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
-from pellucid_teacher.training.dev_set import Restore
 
 EVERY = 10  # one picture of ten is held out
 _T = TypeVar("_T")
+Restore = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [-1, 1] -> same
 
 
 def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus]:

@@ -1,40 +1,45 @@
-"""Teacher weights on disk: bf16 safetensors in parts of at most 16 MB, with config in the header.
+"""Teacher weights on disk: bf16 safetensors in parts of at most 16 MB, with a header in each.
 
 bf16 keeps fp32's range at half of the size; teachers are run, distilled from, and not trained on
-from these files.
+from these files. The header's `pellucid.teacher` entry is JSON: what `System.header` says, the
+number of steps, datasets and licence. A file reloads with nothing beside it.
 """
 
 import json
 import os
-from dataclasses import asdict, replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .networks.diffuir_unet import DiffUIRConfig, DiffUIRUNet
-from .teachers import TeacherRecipe, own
+from .system import System, SystemKind
+from .systems import SYSTEMS
 
 KEY = "pellucid.teacher"
 PART_BYTES = 15_500_000
 
 
 def save_teacher(
-    folder: Path, weights: dict[str, Tensor], recipe: TeacherRecipe, step: int, datasets: list[str]
+    folder: Path, system: System, step: int, datasets: list[str], license: str
 ) -> list[Path]:
-    """Write `folder`/teacher-01-of-NN.safetensors; every part carries the whole header."""
+    """Write `folder`/teacher-01-of-NN.safetensors; every part carries the whole header.
+
+    license: of the weights, as SPDX or in words.
+    """
     parts: list[dict[str, Tensor]] = [{}]
     size = 0
-    for name, value in weights.items():
+    for name, value in system.network.state_dict().items():
         tensor = value.detach().to("cpu", torch.bfloat16).contiguous()
         if size and size + tensor.nbytes > PART_BYTES:
             parts.append({})
             size = 0
         parts[-1][name] = tensor
         size += tensor.nbytes
-    header = {"recipe": asdict(recipe), "step": step, "datasets": datasets, "license": "Apache-2.0"}
+    header = {**system.header(), "step": step, "datasets": datasets, "license": license}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("teacher-*.safetensors"):
         old.unlink()
@@ -53,8 +58,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]
     os.replace(partial, path)
 
 
-def load_teacher(folder: Path) -> tuple[DiffUIRUNet, TeacherRecipe]:
-    """Network in float32 and its recipe. Raises ValueError if a part is missing."""
+def load_teacher(folder: Path, kinds: Mapping[str, SystemKind] = SYSTEMS) -> System:
+    """The system, its network in float32 and frozen.
+
+    kinds: by the names in headers; add those that live elsewhere. Raises ValueError if a part is
+    missing, or the system is none of them.
+    """
     paths = sorted(folder.glob("teacher-*-of-*.safetensors"))
     if not paths:
         raise ValueError(f"{folder}: no teacher-NN-of-NN.safetensors in it; train a teacher first")
@@ -62,27 +71,18 @@ def load_teacher(folder: Path) -> tuple[DiffUIRUNet, TeacherRecipe]:
     if len(paths) != expected:
         raise ValueError(f"{folder}: {len(paths)} of {expected} parts are there; fetch the others")
     weights: dict[str, Tensor] = {}
-    told: dict[str, object] = {}
     for path in paths:
         with safe_open(path, framework="pt") as file:
-            told = json.loads((file.metadata() or {})[KEY])
+            told: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
             weights |= {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    recipe = _recipe(told["recipe"])  # type: ignore[arg-type]
-    model = DiffUIRUNet(recipe.network)
-    model.load_state_dict(weights)
-    return model.eval().requires_grad_(False), recipe
-
-
-def _recipe(told: dict[str, object]) -> TeacherRecipe:
-    """The parts of a recipe that running a teacher needs; training settings stay at default."""
-    network = told["network"]
-    assert isinstance(network, dict)
-    config = DiffUIRConfig(int(network["width"]), tuple(network["multipliers"]))
-    return replace(
-        own("diffuir-t"),
-        network=config,
-        delta_end=float(str(told["delta_end"])),
-        start_noise=float(str(told["start_noise"])),
-        train_noise=float(str(told["train_noise"])),
-        steps=int(str(told["steps"])),
-    )
+    # The first files held DiffUIR alone, under "recipe".
+    name, told = told.get("system", "diffuir"), told.get("recipe", told)
+    if name not in kinds:
+        raise ValueError(
+            f"{folder} holds a system named {name!r}, which is none of {', '.join(kinds)}; say "
+            "where it is: --system MODULE:KIND, or load_teacher(folder, kinds)"
+        )
+    system = kinds[name].from_header(told)
+    system.network.load_state_dict(weights)
+    system.network.eval().requires_grad_(False)
+    return system

@@ -76,21 +76,36 @@ def test_student_learns_from_clips(data: Path) -> None:
     assert refused.exit_code == 2 and "at least 2 frames" in refused.output
 
 
-@pytest.mark.parametrize("recipe", ["own", "published"])
-def test_teacher_is_trained_kept_and_runs(data: Path, recipe: str) -> None:
+def test_teacher_is_trained_kept_and_runs(data: Path) -> None:
     arguments = ["train", "teacher", "--data", data / "train", "-o", data / "run"]
-    arguments += ["--recipe", recipe, "--crop", 32, "--batch", 1, "--accumulate", 2]
-    pellucid(*arguments, "--workers", 0, "--steps", 1)
-    model, kept = load_teacher(data / "run")
-    assert kept.start_noise == (0.1 if recipe == "published" else 0.0)
+    arguments += ["--recipe", "published", "--crop", 32, "--batch", 1, "--accumulate", 2]
+    pellucid(*arguments, "--workers", 0, "--steps", 1, "--weights-licence", "CC0-1.0")
+    system = load_teacher(data / "run")
+    assert system.header()["start_noise"] == 0.1
     average, _ = averaged_weights(data / "run")
     head = average["head.weight"].bfloat16().float()
-    assert torch.equal(model.state_dict()["head.weight"], head)
+    assert torch.equal(system.network.state_dict()["head.weight"], head)
     subject = open_model(str(data / "run"), [3, 1], None, start_noise=1.0)
     assert "start noise 1" in subject.label and [steps for steps, _ in subject.runs] == [3, 1]
     restore = subject.runs[0][1]
     assert restore is not None
     assert restore(np.full((21, 33, 3), 0.5, np.float32)).shape == (21, 33, 3)
+
+
+@pytest.mark.parametrize("system", ["rddm", "resshift", "toy_system:KIND"])
+def test_any_system_is_trained_watched_kept_measured_and_distilled(data: Path, system: str) -> None:
+    arguments = ["train", "teacher", system, "--data", data / "train", "-o", data / "run"]
+    arguments += ["--preset", "small", "--crop", 32, "--batch", 1, "--workers", 0, "--steps", 1]
+    arguments += ["--dev", data / "dev", "--dev-every", 1, "--weights-licence", "CC0-1.0"]
+    assert "dev  set " in pellucid(*arguments)
+    own = ["--system", system] if ":" in system else []
+    measured = pellucid("eval", "-m", data / "run", "--data", data / "dev", "--steps", 4, *own)
+    assert "teacher run" in measured and "set-dev" in measured
+    arguments = ["train", "student", "--data", data / "train", "-o", data / "student"]
+    arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 1]
+    pellucid(*arguments, "--teacher", data / "run", *own)
+    _, provenance = load_student(data / "student" / "student.safetensors")
+    assert provenance.teacher == "teacher run"
 
 
 def test_mistakes_are_told(data: Path) -> None:
@@ -103,6 +118,11 @@ def test_mistakes_are_told(data: Path) -> None:
     assert done.exit_code == 2 and "tiny" in done.output
     done = CliRunner().invoke(app, [*arguments[:-2], "--share", "fog=1"])
     assert done.exit_code == 2 and "lowlight" in done.output
+    teacher = ["train", "teacher", "gan", *arguments[2:-2]]
+    done = CliRunner().invoke(app, [*teacher, "--weights-licence", "CC0-1.0"])
+    assert done.exit_code == 2 and "resshift" in done.output
+    done = CliRunner().invoke(app, teacher)
+    assert done.exit_code == 2 and "--weights-licence" in done.output
     with pytest.raises(ValueError, match="no checkpoint yet"):
         averaged_weights(data)
 

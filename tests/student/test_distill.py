@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from toy_system import Toy
 
 from pellucid_student import losses
 from pellucid_student.distill import (
@@ -30,8 +31,8 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.rain import streak_bank
 from pellucid_teacher.data.snow import flake_bank
 from pellucid_teacher.data.stream import Batch
-from pellucid_teacher.networks.diffuir_unet import DiffUIRConfig, DiffUIRUNet
-from pellucid_teacher.teachers import own
+from pellucid_teacher.networks.diffuir_unet import DiffUIRConfig
+from pellucid_teacher.systems.diffuir import DiffUIR, DiffUIROptions
 from pellucid_teacher.training.loop import TrainConfig
 from pellucid_teacher.weights import save_teacher
 
@@ -61,7 +62,19 @@ class Fixed(nn.Module):
 
 
 def frozen(answer: Tensor) -> FrozenTeacher:
-    return FrozenTeacher("fake", nn.Identity(), lambda degraded, steps, noise: answer)
+    """A teacher with one answer."""
+
+    class Oracle(Toy):
+        def restore(
+            self,
+            degraded: Tensor,
+            steps: int | None = None,
+            generator: torch.Generator | None = None,
+            mask: Tensor | None = None,
+        ) -> Tensor:
+            return answer
+
+    return FrozenTeacher("fake", Oracle())
 
 
 def test_gate_is_the_share_of_the_error_that_the_teacher_removes() -> None:
@@ -118,13 +131,6 @@ def test_with_everything_off_but_later_calls_it_is_the_students_own_loss() -> No
         assert torch.equal(loss(student, data, seeded(seed)), expected)
 
 
-def tiny_teacher() -> DiffUIRUNet:
-    torch.manual_seed(1)
-    network = DiffUIRUNet(DiffUIRConfig(8, (1, 1, 1, 1)))
-    nn.init.normal_(network.head.weight, std=0.05)
-    return network
-
-
 @pytest.fixture
 def corpus() -> Corpus:
     rng = np.random.default_rng(0)
@@ -169,16 +175,15 @@ def test_every_ingredient_runs_and_a_killed_run_goes_on_alike(
 
 
 def test_a_teachers_folder_is_a_frozen_teacher_and_answers_alike(tmp_path: Path) -> None:
-    network, recipe = (
-        tiny_teacher(),
-        replace(own("diffuir-t"), network=DiffUIRConfig(8, (1, 1, 1, 1)), start_noise=0.1, steps=2),
-    )
-    save_teacher(tmp_path, network.state_dict(), recipe, 1, [])
+    torch.manual_seed(1)
+    system = DiffUIR(DiffUIROptions(DiffUIRConfig(8, (1, 1, 1, 1)), start_noise=0.1, steps=2))
+    save_teacher(tmp_path, system, 1, [], "CC0-1.0")
     told = load_frozen_teacher(tmp_path)
-    assert (told.steps, told.start_noise) == (2, 0.1)
     image = batch().degraded
     assert torch.equal(told.restore(image), told.restore(image))
-    assert load_frozen_teacher(tmp_path, steps=1).steps == 1
+    once = load_frozen_teacher(tmp_path, steps=1)
+    assert str(once) == f"teacher {tmp_path.name}, 1 steps"
+    assert not torch.equal(once.restore(image), told.restore(image))
     with pytest.raises(ValueError, match="no such weights file"):
         load_frozen_teacher(tmp_path / "absent.safetensors")
 

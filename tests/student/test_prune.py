@@ -9,9 +9,8 @@ import torch
 
 from pellucid_student.layers import RepConv
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
-from pellucid_student.validation import ValidationCrops
+from pellucid_student.validation import Restore, ValidationCrops
 from pellucid_student.weights import Provenance, load_student, save_student
-from pellucid_teacher.training.dev_set import Restore
 
 pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
 from pellucid_student.prune import macs, prune, size

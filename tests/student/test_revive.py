@@ -11,6 +11,7 @@ from torch import nn
 from pellucid_student.dead_channels import EVERY, UNTIL, kept_alive, revive, revive_levels
 from pellucid_student.layers import ResidualBlock
 from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.student import Student
 from pellucid_teacher.training.loop import Report
 
 PICTURE = 2 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) - 1
@@ -108,11 +109,11 @@ def test_a_run_revives_between_checkpoints_until_late(model: PlainUNet) -> None:
         for step in range(1, 3 * EVERY + 1):
             with torch.no_grad():
                 blocks(model)[1].conv1.bias[5] = -1e3
-            yield Report(step, 0.0, 0.0, 0.0, step / (3 * EVERY), average, True)
+            yield Report(step, 0.0, 0.0, 0.0, step / (3 * EVERY), Student(average), True)
 
     first = EVERY // 4
     revived = []
-    for report in kept_alive(reports(), model, lambda r: r.ema, lambda: restored(model), seed=0):
+    for report in kept_alive(reports(), model, lambda: restored(model), seed=0):
         if blocks(model)[1].conv1.bias[5] == 0.0:
             revived.append(report.step)
             assert torch.equal(blocks(average)[1].conv1.weight[5], blocks(model)[1].conv1.weight[5])

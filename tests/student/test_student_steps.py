@@ -14,8 +14,10 @@ from pellucid import steps as numpy_steps
 from pellucid.steps import INPUT_WEIGHT, STATE_STEP
 from pellucid_export.onnx.file import export_onnx
 from pellucid_student.plain_unet import PlainUNet
-from pellucid_student.steps import refine, restore, restore_photo
+from pellucid_student.steps import refine, restore
+from pellucid_student.student import Student
 from pellucid_teacher.processes import diffuir
+from pellucid_teacher.training.dev_set import restore_picture
 
 FLOAT_ERROR = 2e-5  # of a network in float32
 
@@ -39,7 +41,7 @@ def in_numpy(student: PlainUNet, given: NDArray[np.float32], steps: int) -> NDAr
 def test_torch_numpy_and_onnx_are_equal(steps: int, tmp_path: Path) -> None:
     student, given = small_student(), picture(1)
     whole = np.ascontiguousarray(given[0].transpose(1, 2, 0))
-    by_torch = restore_photo(student, whole, steps)
+    by_torch = restore_picture(Student(student), whole, steps)
     assert np.abs(by_torch - whole).max() > 0.02, "a network that does nothing shows nothing"
     assert np.abs(in_numpy(student, whole, steps) - by_torch).max() < FLOAT_ERROR
     done = export_onnx(student, PROVENANCE, tmp_path / "s.onnx", steps)
@@ -86,4 +88,4 @@ def test_no_more_than_three(steps: int) -> None:
 
 def test_any_size_is_restored() -> None:
     photo = np.full((21, 33, 3), 0.5, np.float32)
-    assert restore_photo(small_student(), photo, 2).shape == photo.shape
+    assert restore_picture(Student(small_student()), photo, 2).shape == photo.shape

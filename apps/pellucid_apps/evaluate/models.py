@@ -1,7 +1,7 @@
 """What `pellucid eval --model` can mean, and in how many steps each is run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,16 @@ def parse_steps(text: str) -> tuple[int, ...]:
 
 
 def open_model(
-    name: str, steps: Sequence[int], threads: int | None, start_noise: float | None = None
+    name: str,
+    steps: Sequence[int],
+    threads: int | None,
+    start_noise: float | None = None,
+    system: str | None = None,
 ) -> Subject:
     """`identity`, a teacher's folder, a student's weights, a bundled name or an exported file.
 
-    start_noise: overrides the network's own; exported files start without.
+    start_noise: overrides DiffUIR's own; students and exported files start without.
+    system: MODULE:KIND of a teacher's system that is not part of pellucid.
     """
     is_teacher = any(Path(name).glob("*.safetensors"))
     is_trained = is_teacher or Path(name).suffix == ".safetensors"
@@ -49,7 +54,7 @@ def open_model(
     if name == "identity":
         return IDENTITY
     if is_trained:
-        return _open_weights(Path(name), steps, threads, start_noise)
+        return _open_weights(Path(name), steps, threads, start_noise, system)
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
     card = restorers[0].card
     return Subject(
@@ -58,31 +63,31 @@ def open_model(
 
 
 def _open_weights(
-    path: Path, steps: Sequence[int], threads: int | None, start_noise: float | None
+    path: Path,
+    steps: Sequence[int],
+    threads: int | None,
+    start_noise: float | None,
+    system: str | None,
 ) -> Subject:
     """Trained weights run in torch, whole pictures, without tiles."""
     try:
         import torch
 
         from pellucid_student.frozen_teacher import load_frozen_teacher
-        from pellucid_teacher.training.dev_set import restore_whole
+        from pellucid_teacher.systems import kinds_with
+        from pellucid_teacher.training.dev_set import restore_picture
     except ImportError as error:
         raise PellucidError(f"{path} needs torch: pip install 'pellucid[train]'") from error
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        weights = load_frozen_teacher(path)
+        weights = load_frozen_teacher(path, kinds=kinds_with(system))
     except ValueError as error:
         raise PellucidError(str(error)) from error
-    if start_noise is not None and not path.is_dir():
-        raise PellucidError(f"--start-noise is for a teacher's folder; {path} restores without")
-    noise = weights.start_noise if start_noise is None else start_noise
-
-    def with_steps(count: int) -> Restore:
-        chosen = replace(weights, steps=count, start_noise=noise)
-        return partial(restore_whole, chosen.restore, multiple=weights.multiple)
-
-    label = f"teacher {path.name}" if path.is_dir() else weights.name
-    if path.is_dir() or noise > 0.0:
-        label = f"{label}, start noise {noise:g}"
-    return Subject(label, tuple((count, with_steps(count)) for count in steps))
+    chosen, label = weights.system, weights.name
+    if start_noise is not None:
+        if not hasattr(chosen, "start_noise"):
+            raise PellucidError(f"--start-noise is for DiffUIR; {label} has no such setting")
+        chosen.start_noise = start_noise
+        label = f"{label}, start noise {start_noise:g}"
+    return Subject(label, tuple((n, partial(restore_picture, chosen, steps=n)) for n in steps))

@@ -45,7 +45,7 @@ def ablate(
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 1,
 ) -> None:
     """Train every arm with equal steps and seeds, and print what each gains over the first."""
-    from .command import known, need_torch
+    from .session import known, need_torch
 
     need_torch()
     from pellucid_student.ablation import DEFAULT_ARMS, RECIPES, Study, Variant
@@ -56,7 +56,7 @@ def ablate(
     from pellucid_student.weights import load_student
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
-    from pellucid_teacher.training.dev_set import Watch
+    from pellucid_teacher.training.dev_set import DevSet
 
     known(preset, PRESETS)
     names = arm or list(DEFAULT_ARMS)
@@ -78,9 +78,9 @@ def ablate(
             raise ValueError("these arms ask a teacher: add --teacher PATH")
         training, held = hold_out(load_corpus(data))
         config = replace(STUDENT_TRAIN, steps=steps, workers=workers, lr=lr or STUDENT_TRAIN.lr)
-        watch = None if dev is None else Watch.load(dev, pairs=4)
+        dev_set = None if dev is None else DevSet.load(dev, pairs=4)
         drawn = ValidationCrops.draw(held, crops)
-        study = Study(out, training, drawn, config, crop, frozen, watch)
+        study = Study(out, training, drawn, config, crop, frozen, dev_set)
         for number in seed or [1]:
             for chosen in arms:
                 for report in study.run(chosen, number):

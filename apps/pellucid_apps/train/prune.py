@@ -9,7 +9,7 @@ import typer
 
 from pellucid import PellucidError
 
-from .command import RunConfig, run_course
+from .session import Session
 
 CROPS = 8  # a task, to measure what levels are worth
 FINETUNE_LR = 3e-4  # a third of a fresh student's: the weights are nearly right
@@ -86,7 +86,6 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     from pellucid_student import distill
     from pellucid_student.frozen_teacher import load_frozen_teacher
     from pellucid_student.plain_unet import PlainUNet
-    from pellucid_student.steps import restore_photo
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.weights import begin_from, load_student
 
@@ -96,10 +95,8 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     frozen = load_frozen_teacher(weights)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
     plan = distill.RunConfig(distill.with_ingredients([], teacher=True), config)
-    if run_course(
-        RunConfig(data, out, (), None, 2500),
+    if Session(data, out).run(
         lambda corpus: distill.train_distilled(student, plan, corpus, out, minutes, frozen),
-        lambda report, picture: restore_photo(report.ema, picture),
     ):
         path = distill.keep_distilled(
             student, told.preset, plan, out, told.datasets, frozen, out / "pruned.safetensors"

@@ -10,7 +10,7 @@ import typer
 
 from pellucid import PellucidError
 
-from .command import RunConfig, need_torch, run_course
+from .session import Session, need_torch
 
 if TYPE_CHECKING:
     from pellucid_student.plain_unet import PlainUNet
@@ -43,9 +43,8 @@ def qat(
     from pellucid_export.onnx.file import write_onnx
     from pellucid_export.restoration import Restoration
     from pellucid_export.thresholds import ParityError
-    from pellucid_student.objective import call_loss
     from pellucid_student.qat import in_floats, quantised
-    from pellucid_student.steps import restore_photo
+    from pellucid_student.student import Student
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.validation import hold_out
     from pellucid_student.weights import Provenance, load_student
@@ -61,17 +60,14 @@ def qat(
         raise PellucidError(str(error)) from error
     model = quantised(student)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, warmup=50, steps=steps, workers=workers)
-    if not run_course(
-        RunConfig(data, out, (), None, steps),
+    if not Session(data, out).run(
         lambda _: train(
-            model,
-            call_loss,
+            Student(model),
             Synthesis(learnt, crop, hold=config.batch_size),
             config,
             out,
             minutes,
         ),
-        lambda report, picture: restore_photo(report.ema, picture),
     ):
         return
     average, step = averaged_weights(out)

@@ -1,4 +1,4 @@
-"""Held evaluation while training: PSNR on a few pairs of every set, never used for a gradient."""
+"""Evaluation while training: PSNR on a few pairs of every set, never used for a gradient."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pellucid.metrics import as_8_bits, luma, psnr
 from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
 
+from ..system import System
+
 Picture = NDArray[np.float32]  # (H, W, 3) RGB in [0, 1]
-Restore = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [-1, 1] -> same
 TILE = 160  # side of a picture in the grid, px
 
 
@@ -33,18 +32,18 @@ class DevScores:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """The pairs to watch, in memory."""
+class DevSet:
+    """Pairs that are looked at while training and never trained on, in memory."""
 
     sets: list[tuple[EvalSet, list[Pair]]]
 
     @staticmethod
-    def load(root: Path, pairs: int) -> "Watch":
+    def load(root: Path, pairs: int) -> "DevSet":
         """The first `pairs` pairs of every set under `root` that keeps its size."""
         chosen = [s for s in find_sets(root) if not is_resolution_set(s)]
-        return Watch([(s, list(islice(iter_pairs(s), pairs))) for s in chosen])
+        return DevSet([(s, list(islice(iter_pairs(s), pairs))) for s in chosen])
 
-    def look(self, restore: Callable[[Picture], Picture]) -> DevScores:
+    def measure(self, restore: Callable[[Picture], Picture]) -> DevScores:
         figures, columns = {}, []
         for chosen, pairs in self.sets:
             gains: list[tuple[float, float]] = []
@@ -67,16 +66,12 @@ def _tile(picture: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
-def restore_whole(
-    restore: Restore, picture: Picture, multiple: int = 1, device: torch.device | None = None
-) -> Picture:
-    """Restore one picture, without tiles.
-
-    multiple: pad right and bottom by repetition to multiples of it, cut again afterwards.
-    """
-    height, width = picture.shape[:2]
+def restore_picture(system: System, picture: Picture, steps: int | None = None) -> Picture:
+    """Restore one picture as a whole, (H, W, 3) in [0, 1], on the device of the system's network,
+    from the noise of seed 0."""
+    device = next(system.network.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
     tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
-    padded = F.pad(tensor, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    degraded = 2.0 * padded.to(device or "cpu") - 1.0
-    cut = ((restore(degraded) + 1.0) / 2.0)[0, :, :height, :width]
-    return np.asarray(cut.permute(1, 2, 0).cpu(), dtype=np.float32)
+    restored = system.restore(2.0 * tensor.to(device) - 1.0, steps, generator).detach()
+    unit = (restored[0] + 1.0) / 2.0
+    return np.asarray(unit.permute(1, 2, 0).cpu(), dtype=np.float32)

@@ -1,6 +1,6 @@
 """The training loop, as a generator: the caller watches every step, no callbacks, no logger.
 
-    for report in train(model, loss, samples, config, folder, minutes=90):
+    for report in train(system, samples, config, folder, minutes=90):
         print(report.step, report.loss)
 
 One CPU, one GPU or many: accelerate decides from how the program was started (`torchrun` or
@@ -11,7 +11,7 @@ have had.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,63 +26,24 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ..data.stream import Batch, Samples, Shard, batches
+from ..system import System, with_network
 from .checkpoint import RunState, resume, save
+from .config import TrainConfig as TrainConfig
 from .muon import MuonAndAdam
-
-# loss(model, batch, generator) -> scalar tensor to minimise
-Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """steps: optimiser steps of the whole run. batch_size: samples a process and micro-batch.
-    accumulate: micro-batches a step. lr: peak, after `warmup` steps of linear rise.
-    final_lr: end of the cosine (equal to lr: constant). betas: of Adam.
-    fast: pattern of the parameter names whose learning rate is `fast_scale` times the others'.
-    muon: pattern of the names of 3x3 kernels that Muon trains, at `muon_scale` times `lr`; all
-    others are Adam's. muon_decay: what keeps those kernels from growing without end.
-    ema: decay of the averaged weights, the ones that are kept, once a run is long enough for it
-    (see _follow); they move every `ema_every` steps.
-    clip: largest gradient norm; the default is always exceeded, so that every step has one length,
-    whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
-    compile: by torch.compile, which needs a C++ compiler; the student's steps take a fifth less
-    time on a CPU.
-    """
-
-    steps: int = 40_000
-    fast: str = ""
-    fast_scale: float = 1.0
-    muon: str = ""
-    muon_scale: float = 10.0
-    muon_decay: float = 0.0
-    batch_size: int = 8
-    accumulate: int = 1
-    lr: float = 1e-3
-    final_lr: float = 1e-5
-    warmup: int = 500
-    betas: tuple[float, float] = (0.9, 0.99)
-    ema: float = 0.999
-    ema_every: int = 1
-    clip: float = 0.05
-    seed: int = 1
-    workers: int = 1
-    save_every: int = 1000
-    bf16: bool = False
-    compile: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
     """One optimiser step. loss: mean over the step's samples of all processes.
-    progress: 0..1 of the run, by steps or by the time budget, whichever is further. ema: averaged
-    copy of the network."""
+    progress: 0..1 of the run, by steps or by the time budget, whichever is further. average: the
+    system with averaged weights."""
 
     step: int
     loss: float
     lr: float
     elapsed: float
     progress: float
-    ema: nn.Module
+    average: System
     is_main: bool
 
 
@@ -94,21 +55,20 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
 
 
 def train(
-    model: nn.Module,
-    loss: Loss,
+    system: System,
     samples: Samples,
     config: TrainConfig,
     folder: Path,
     minutes: float | None = None,
 ) -> Iterator[Report]:
-    """Train `model` in place, resuming from folder/state.pt if there is one.
+    """Train `system.network` in place, resuming from folder/state.pt if there is one.
 
     minutes: time budget of the whole run over all its sessions; the learning rate is annealed to it
     and the run ends with it, or with config.steps, whichever comes first.
     Raises ValueError if the checkpoint was written by another recipe.
     """
     with flushed_denormals():
-        yield from _train(model, loss, samples, config, folder, minutes)
+        yield from _train(system, samples, config, folder, minutes)
 
 
 @contextmanager
@@ -127,8 +87,7 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def _train(
-    model: nn.Module,
-    loss: Loss,
+    system: System,
     samples: Samples,
     config: TrainConfig,
     folder: Path,
@@ -137,7 +96,7 @@ def _train(
     accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
     folder.mkdir(parents=True, exist_ok=True)
     path, processes = folder / "state.pt", accelerator.num_processes
-    model.to(accelerator.device)
+    model = system.network.to(accelerator.device)
     optimizer = _optimizer(model, config)
     average = AveragedModel(model, multi_avg_fn=partial(_follow, config.ema))
     state = RunState(model, average, optimizer)
@@ -154,6 +113,7 @@ def _train(
         config.steps * config.accumulate,
         config.workers,
     )
+    averaged = with_network(system, average.module)
     start, saved_at = time.monotonic() - state.elapsed, state.step
     while state.step < config.steps:
         state.elapsed = time.monotonic() - start
@@ -164,7 +124,11 @@ def _train(
         for group in optimizer.param_groups:
             group["lr"] = lr * group["scale"]
         micro = list(islice(stream, config.accumulate))
-        value = _step(wrapped, loss, micro, config, state.step, optimizer, accelerator)
+        system.network = wrapped
+        try:
+            value = _step(system, micro, config, state.step, optimizer, accelerator)
+        finally:
+            system.network = model
         state.step += 1
         if state.step % config.ema_every == 0:
             average.update_parameters(model)
@@ -178,7 +142,7 @@ def _train(
             lr,
             state.elapsed,
             progress,
-            average.module,
+            averaged,
             accelerator.is_main_process,
         )
     if state.step != saved_at and accelerator.is_main_process:
@@ -215,8 +179,7 @@ def _follow(decay: float, average: list[Tensor], now: list[Tensor], moved: Tenso
 
 
 def _step(
-    model: nn.Module,
-    loss: Loss,
+    system: System,
     micro: list[Batch],
     config: TrainConfig,
     step: int,
@@ -232,10 +195,10 @@ def _step(
             (config.seed * 1_000_003 + step) * config.accumulate + index
         )
         with accelerator.autocast():
-            value = loss(model, batch.to(accelerator.device), generator) / len(micro)
+            value = system.loss(batch.to(accelerator.device), generator) / len(micro)
         accelerator.backward(value)
         total += value.detach()
-    accelerator.clip_grad_norm_(model.parameters(), config.clip)
+    accelerator.clip_grad_norm_(system.network.parameters(), config.clip)
     optimizer.step()
     return float(accelerator.reduce(total, "mean"))
 

@@ -1,0 +1,53 @@
+"""A student as a system: what trains and measures teachers does the same with students."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.system import Condition, refuse_mask
+
+from .objective import call_loss
+from .plain_unet import PlainUNet
+from .steps import restore
+
+# loss(network, batch, generator) -> scalar tensor to minimise
+Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
+
+
+class Student:
+    """See `System`. network: a PlainUNet; the loop may wrap it. Its steps take no noise."""
+
+    def __init__(self, network: nn.Module, loss: Loss = call_loss) -> None:
+        self.network, self._loss = network, loss
+
+    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
+        refuse_mask(mask)
+        return Condition(degraded)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        return self._loss(self.network, batch, generator)
+
+    @torch.no_grad()
+    def restore(
+        self,
+        degraded: Tensor,
+        steps: int | None = None,
+        generator: torch.Generator | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        picture = self.prepare(degraded, mask).picture
+        return restore(self.plain, picture, 1 if steps is None else steps)
+
+    @property
+    def plain(self) -> PlainUNet:
+        """The network itself. Raises TypeError while it is wrapped."""
+        if not isinstance(self.network, PlainUNet):
+            raise TypeError(f"expected a PlainUNet, got {type(self.network).__name__}")
+        return self.network
+
+    def header(self) -> dict[str, Any]:
+        """For completeness: students are kept by `pellucid_student.weights`."""
+        return {"system": "student", "config": self.plain.config.to_dict()}
