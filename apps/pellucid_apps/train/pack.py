@@ -7,7 +7,7 @@ import typer
 
 from pellucid import PellucidError
 
-from .command import need_torch
+from .session import need_torch
 
 
 def pack(
