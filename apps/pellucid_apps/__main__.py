@@ -4,6 +4,8 @@ Every part of pellucid needs numpy, OpenCV and libvips, the doctor too, so these
 before anything else is imported: a broken one ends in its fix and not in a traceback.
 """
 
+import io
+import os
 import sys
 from importlib import import_module
 
@@ -31,8 +33,27 @@ def broken() -> list[Finding]:
     return found
 
 
+def mend_streams() -> None:
+    """Standard streams that can always be written to.
+
+    A closed one (`2>&-`) would lend its number to the next file that is opened, a photo, say; and a
+    file name that is not UTF-8 is shown with escapes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point of the script. Exit code 1 if a package is broken, else `cli.main`'s."""
+    mend_streams()
     if findings := broken():
         for finding in findings:
             print(finding.line(), file=sys.stderr)

@@ -27,7 +27,8 @@ from .live import command as live
 from .profile import command as profile
 from .restore import command as restore
 from .restore import videos as restore_video
-from .restore.unread import find_unread
+from .restore.pipe import is_pipe, restore_pipe
+from .restore.plan import make_plan
 from .train import command as train
 from .train import pack, prune, qat
 from .web import command as web
@@ -42,17 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-app.add_typer(train.app, name="train")
-app.command("pack")(pack.pack)
-app.command("prune")(prune.prune)
-app.command("qat")(qat.qat)
-app.command("export")(export.export)
-app.command("batch")(batch.batch)
-app.command("live")(live.live)
-app.command("ready")(ready.command)
-app.command("profile")(profile.command)
-app.command("web")(web.web)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
 StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]
@@ -82,22 +72,40 @@ def restore_(
     engine: EngineOption = "auto",
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Restore photos and videos and write the results to OUT.
+    """Restore photos and videos and write the results to OUT; - is standard input or output.
 
+    What is there already is left alone, so that the same command goes on with a batch.
     A video that is interrupted goes on where it stopped when the same command runs again.
     """
     begin, stop = restore_video.seconds(start) or 0.0, restore_video.seconds(end)
     clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
-    jobs = restore.plan_jobs(inputs, out, recursive)
+    if is_pipe(inputs, out):
+        restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
+        one = restore.Options(strength, quality, compare, overwrite)
+        restore_pipe(inputs[0], out, restorer, one)
+        return
+    plan = make_plan(inputs, out, recursive)
     restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
     path = find_frames(model) if chain and steps == 1 else None
     frames = None
-    if path is not None and any(is_video(job.source) for job in jobs):
+    if path is not None and any(is_video(job.source) for job in plan.jobs):
         frames = Restorer(path, threads=threads, engine=engine)
     options = restore.Options(strength, quality, compare, overwrite, clip, frames)
-    results = restore.run_jobs(jobs, restorer, options, quiet=json_report)
-    restore.print_summary(results, json_report, find_unread(inputs, out, recursive))
+    results = restore.run_jobs(plan.jobs, restorer, options, quiet=json_report)
+    restore.print_summary(results, json_report, plan.passed_over)
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
+
+
+app.add_typer(train.app, name="train")
+app.command("pack")(pack.pack)
+app.command("prune")(prune.prune)
+app.command("qat")(qat.qat)
+app.command("export")(export.export)
+app.command("batch")(batch.batch)
+app.command("live")(live.live)
+app.command("ready")(ready.command)
+app.command("profile")(profile.command)
+app.command("web")(web.web)
 
 
 @app.command("eval")
@@ -169,7 +177,7 @@ def demo_(
 
 @app.command("inspect")
 def inspect_(
-    file: Annotated[Path, typer.Argument(help="An .onnx, .xml, .mlpackage or .dtmodel.")],
+    file: Annotated[Path, typer.Argument(help="Bundled name, .onnx, .xml, .mlpackage, .dtmodel.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what a model file is: ports, size, cost, licence, provenance, checksum."""

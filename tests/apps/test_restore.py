@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from typer.testing import CliRunner
 
 from pellucid import Photo, Restorer, read_photo
 from pellucid_apps.cli import app
-from pellucid_apps.restore.command import Job, Options, plan_jobs, run_jobs
+from pellucid_apps.restore import find
+from pellucid_apps.restore.command import Options, plan_jobs, run_jobs
 from pellucid_apps.restore.compare import as_large_as_shown
+from pellucid_apps.restore.plan import Job
 
 
 def picture(seed: int = 0, height: int = 20, width: int = 30) -> Photo:
@@ -65,21 +68,29 @@ def test_earlier_results_inside_the_input_are_no_input(photos: Path) -> None:
     assert len(plan_jobs([str(out)], out, True)) == 3, "named itself, it is input"
 
 
-def test_photos_of_other_kinds_are_named(photos: Path, model_file: Path, tmp_path: Path) -> None:
-    for name in ("1.HEIC", "2.heic", "3.heic", "4.heic", "x.gif", "trip/r.NEF", "notes.txt"):
-        (photos / name).write_bytes(b"?")
+def test_what_is_passed_over_is_named(
+    photos: Path, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1.HEIC", "2.heic", "3.heic", "4.heic"):
+        (photos / name).write_bytes(bytes(4) + b"ftypheic" + bytes(40))
+    for name in ("x.gif", "trip/r.gif"):
+        (photos / name).write_bytes(b"GIF89a" + bytes(40))
+    (photos / "notes.txt").write_bytes(b"?")
+    monkeypatch.setattr(find, "find_spec", lambda name: None)  # pi-heif is absent
     options = ["-o", str(tmp_path / "out"), "-m", str(model_file), "--overwrite"]
     done = CliRunner().invoke(app, ["restore", str(photos), *options])
     assert done.exit_code == 0, done.output
-    expected = "not read: 1 GIF (x.gif), 4 HEIC (1.HEIC, 2.heic, 3.heic, ...); export them"
-    assert expected in done.output and "NEF" not in done.output
+    expected = (
+        "passed over: 1 GIF (x.gif), 4 HEIC (1.HEIC, 2.heic, 3.heic, ...), 1 other (notes.txt)"
+    )
+    assert expected in done.output and "pip install 'pellucid[heic]'" in done.output
     told = json.loads(
         CliRunner().invoke(app, ["restore", str(photos), *options, "-r", "--json"]).stdout
     )
-    assert len(told["unread"]) == 6 and str(photos / "trip" / "r.NEF") in told["unread"]
+    assert len(told["passed_over"]) == 7 and str(photos / "trip" / "r.gif") in told["passed_over"]
     (tmp_path / "phone").mkdir()
-    (tmp_path / "phone" / "p.heic").write_bytes(b"?")
-    with pytest.raises(typer.BadParameter, match=r"1 HEIC \(p.heic\)"):
+    (tmp_path / "phone" / "p.gif").write_bytes(b"GIF89a")
+    with pytest.raises(typer.BadParameter, match=r"1 GIF \(p.gif\)"):
         plan_jobs([str(tmp_path / "phone")], tmp_path / "out", False)
 
 
@@ -113,21 +124,27 @@ def test_bad_inputs_get_a_line_each_and_the_rest_goes_on(
     done = pellucid(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert "2 restored, 4 failed" in done.stdout
-    for told in ("cut.jpg", "empty.png: the file is empty", "text.jpg: not a picture", "missing"):
-        assert told in done.stderr
+    for told in (
+        "cut.jpg",
+        "empty.png: the file is empty",
+        "text.jpg: not a picture",
+        "missing.jpg",
+    ):
+        assert done.stderr.count(told) == 1, "each failure is told once"
+    assert len(done.stderr.splitlines()) == 4, "in one line"
     assert "Traceback" not in done.stderr
     assert files(out) == ["a.png", "b.jpg"]
 
 
-def test_existing_results_are_kept_unless_asked(
+def test_running_again_goes_on_and_replaces_only_if_asked(
     photos: Path, model_file: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "a.png"
     out.write_bytes(b"precious")
     arguments = ("restore", photos / "a.png", "-o", out, "-m", model_file)
-    refused = pellucid(*arguments, cwd=tmp_path)
-    assert refused.returncode == 1 and "use --overwrite" in refused.stderr
-    assert out.read_bytes() == b"precious"
+    again = pellucid(*arguments, cwd=tmp_path)
+    assert again.returncode == 0 and "0 restored, 1 already done, 0 failed" in again.stdout
+    assert "--overwrite" in again.stdout and out.read_bytes() == b"precious"
     assert pellucid(*arguments, "--overwrite", cwd=tmp_path).returncode == 0
     assert read_photo(out).pixels.shape == (20, 30, 3)
 
@@ -169,14 +186,127 @@ def test_wrong_usage_is_2_and_writes_nothing(
     assert files(tmp_path) == ["photos/a.png", "photos/b.jpg", "photos/trip/c.png"]
 
 
-def test_two_inputs_never_share_a_result(photos: Path, model_file: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
+def names(inputs: Sequence[Path], out: Path, recursive: bool = False) -> list[str]:
+    jobs = plan_jobs([str(path) for path in inputs], out, recursive)
+    return [job.target.relative_to(out).as_posix() for job in jobs]
+
+
+def test_two_inputs_never_share_a_result(photos: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other", tmp_path / "out"
     other.mkdir()
-    picture(9).save(other / "a.png")
-    jobs = plan_jobs([str(photos / "a.png"), str(other / "a.png")], tmp_path / "out", False)
-    results = run_jobs(jobs, Restorer(model_file), Options(overwrite=True), quiet=True)
-    assert [r.error is None for r in results] == [True, False]
-    assert "would replace" in str(results[1].error)
+    for name in ("a.png", "c.jpg"):
+        picture(9).save(other / name)
+    assert names([photos / "a.png", other / "a.png"], out) == ["photos/a.png", "other/a.png"]
+    assert names([photos, other], out) == ["photos/a.png", "b.jpg", "other/a.png", "c.jpg"]
+    assert names([photos / "a.png", photos / "a.png"], out) == ["a.png"], "one photo, named twice"
+    (photos / "c.png").write_bytes((other / "c.jpg").read_bytes())
+    assert names([photos / "c.png", other / "c.jpg"], out) == ["c.jpg", "other/c.jpg"]
+
+
+def test_content_decides_the_format_and_the_name(
+    photos: Path, model_file: Path, tmp_path: Path
+) -> None:
+    (photos / "a.png").rename(photos / "really_png.jpg")
+    jpeg = (photos / "b.jpg").read_bytes()
+    for name in ("b.HEIC", "download.jfif", "scan.jpe", "without", "page.html"):
+        (photos / name).write_bytes(jpeg)
+    (photos / "b.jpg").unlink()
+    out = tmp_path / "out"
+    expected = [
+        "b.jpg",
+        "download.jfif",
+        "page.html.jpg",
+        "really_png.png",
+        "scan.jpe",
+        "without.jpg",
+    ]
+    assert names([photos], out) == expected
+    done = pellucid("restore", photos, "-o", out, "-m", model_file, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert files(out) == expected
+    assert (out / "really_png.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("suffix", [".jxl", ".heic", ".gif", ".NEF"])
+def test_a_result_is_not_written_into_a_folder_named_like_a_picture(
+    photos: Path, suffix: str
+) -> None:
+    with pytest.raises(typer.BadParameter, match=f"cannot write {suffix.lower()}; use .jpg"):
+        plan_jobs([str(photos)], photos.parent / f"x{suffix}", False)
+
+
+def test_hidden_and_foreign_folders_are_left_out(photos: Path, tmp_path: Path) -> None:
+    for folder in (".hidden", ".thumbnails", ".dtrash", "@eaDir", "trip/.deep"):
+        (photos / folder).mkdir()
+        picture().save(photos / folder / "x.png")
+    assert names([photos], tmp_path / "out", True) == ["a.png", "b.jpg", "trip/c.png"]
+    assert names([photos / ".hidden"], tmp_path / "out") == ["x.png"], "named itself, it is input"
+
+
+def test_folders_without_pictures_hint_at_subfolders(photos: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (photos / name).unlink()
+    with pytest.raises(typer.BadParameter, match="in its subfolders: add -r"):
+        plan_jobs([str(photos)], tmp_path / "out", False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf8_is_restored(
+    photos: Path, model_file: Path, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (photos / "a.png").rename(photos / name)
+    out = tmp_path / "out"
+    done = pellucid("restore", photos, "-o", out, "-m", model_file, cwd=tmp_path)
+    assert done.returncode == 0 and "2 restored, 0 failed" in done.stdout, done.stderr
+    assert (out / name).is_file()
+    arguments = (
+        "restore",
+        photos / name,
+        "missing\udce9.jpg",
+        "-o",
+        out,
+        "-m",
+        model_file,
+        "--json",
+    )
+    told = json.loads(pellucid(*arguments, cwd=tmp_path).stdout)
+    assert (told["already_done"], told["failed"]) == (1, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_closed_streams_cost_nothing(photos: Path, model_file: Path, tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m pellucid restore photos -o out -m {model_file} >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False)
+    assert done.returncode == 0 and files(tmp_path / "out") == ["a.png", "b.jpg"]
+    expected = Restorer(model_file)(photos / "a.png").pixels
+    assert np.array_equal(read_photo(tmp_path / "out" / "a.png").pixels, expected)
+
+
+def test_standard_input_and_output(photos: Path, model_file: Path, tmp_path: Path) -> None:
+    expected = Restorer(model_file)(photos / "a.png").pixels
+    command = [sys.executable, "-m", "pellucid", "restore", "-", "-m", str(model_file), "-o"]
+    given = (photos / "a.png").read_bytes()
+    through = subprocess.run([*command, "-"], input=given, capture_output=True, check=True)
+    assert np.array_equal(read_photo(through.stdout).pixels, expected) and through.stderr == b""
+    out = tmp_path / "x.png"
+    subprocess.run([*command, str(out)], input=given, capture_output=True, check=True)
+    assert np.array_equal(read_photo(out).pixels, expected)
+    wrong = subprocess.run([*command, "-"], input=b"text", capture_output=True, check=False)
+    assert wrong.returncode == 2 and wrong.stdout == b"" and wrong.stderr.count(b"\n") == 1
+
+
+def test_help_starts_with_restore() -> None:
+    told = CliRunner().invoke(app, ["--help"]).stdout
+    commands = told[told.index("Commands") :]
+    assert commands.split("\n")[1].split()[0] == "restore" or "restore" in commands.split("\n")[1]
+
+
+@pytest.mark.parametrize("command", ["inspect", "ready"])
+def test_bundled_names_are_taken(command: str) -> None:
+    told = CliRunner().invoke(app, [command, "pcio"])
+    assert told.exception is not None and "did you mean 'pico'" in str(told.exception)
+    assert CliRunner().invoke(app, [command, "pico"]).exit_code in (0, 3)
 
 
 def test_unwritable_output_is_one_line(photos: Path, model_file: Path, tmp_path: Path) -> None:
@@ -222,9 +352,13 @@ def test_sheets_neither_collide_nor_replace(photos: Path, model_file: Path, tmp_
     jobs = plan_jobs([str(photos)], out, False)
     results = run_jobs(jobs, Restorer(model_file), Options(compare=True), quiet=True)
     told = {Path(r.source).name: str(r.error) for r in results}
-    assert "a_compare.jpg would replace" in told["a.png"] and told["a.jpg"] == "None"
+    assert told["a.png"] == told["a.jpg"] == "None"
+    assert {"a_jpg_compare.jpg", "a_png_compare.jpg"} <= set(files(out))
     assert "use --overwrite" in told["b.jpg"]
     assert (out / "b_compare.jpg").read_bytes() == b"my own"
+    (out / "a_jpg_compare.jpg").unlink()
+    results = run_jobs(jobs, Restorer(model_file), Options(compare=True), quiet=True)
+    assert [r.done for r in results] == [False, True, False], "the missing sheet is made"
 
 
 def test_a_name_that_is_too_long_fails_alone(

@@ -9,6 +9,8 @@ import typer
 
 from pellucid import PellucidError
 
+from ..bundled import model_file
+
 if TYPE_CHECKING:
     from pellucid_export.readiness.check import Report
     from pellucid_export.readiness.graph import Graph
@@ -22,7 +24,7 @@ class ReadyError(PellucidError):
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="An exported .onnx, .mlpackage or OpenVINO .xml.")],
+    file: Annotated[Path, typer.Argument(help="Bundled name, .onnx, .mlpackage or OpenVINO .xml.")],
     target: Annotated[
         str, typer.Option(help="Comma-separated: ane, intel-npu, htp, litert (default: all).")
     ] = "",
@@ -68,6 +70,7 @@ def judge(
         raise ReadyError(
             f"`pellucid ready` needs the package {error.name}: pip install 'pellucid[export]'"
         ) from error
+    file = model_file(file)
     if not file.exists():
         raise ReadyError(f"{file}: no such file; `pellucid export` writes the files to judge")
     wanted = [name.strip() for name in target.split(",") if name.strip()]

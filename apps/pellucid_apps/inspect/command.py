@@ -15,13 +15,15 @@ from typing import Any
 from pellucid import ModelError
 from pellucid.card import KEY, read_card
 
+from ..bundled import model_file
 from ..export.layers import coreml_layers, onnx_layers, openvino_layers, summarise
 
 Facts = dict[str, object]
 
 
 def describe(path: Path) -> Facts:
-    """Facts of an exported file, in reading order. Raises ModelError if it cannot be read."""
+    """Facts of an exported file or a bundled name, in reading order. Raises ModelError."""
+    path = model_file(path)
     if not path.exists():
         raise ModelError(f"{path}: no such model file")
     if path.suffix == ".mlpackage":

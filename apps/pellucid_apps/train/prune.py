@@ -16,7 +16,7 @@ FINETUNE_LR = 3e-4  # a third of a fresh student's: the weights are nearly right
 
 
 def prune(
-    weights: Annotated[Path, typer.Argument(help="A student's .safetensors.")],
+    weights: Annotated[Path, typer.Argument(help="A student's .safetensors, or a bundled name.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
     macs_ratio: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the operations to keep.")
@@ -51,6 +51,7 @@ def _run(
         raise PellucidError("pruning needs torch-pruning: pip install 'pellucid[prune]'")
     if minutes is not None and data is None:
         raise PellucidError("fine-tuning needs pictures: add --data FOLDER")
+    from pellucid_export.weights import find_weights
     from pellucid_student.prune import prune as prune_student
     from pellucid_student.prune import size
     from pellucid_student.validation import ValidationCrops
@@ -59,6 +60,7 @@ def _run(
     from pellucid_teacher.data.stream import single_thread_opencv
 
     single_thread_opencv()
+    weights = find_weights(str(weights))
     try:
         wide, told = load_student(weights)
         crops = None if data is None else ValidationCrops.draw(load_corpus(data), CROPS, 96)

@@ -23,7 +23,7 @@ INT8_FLOOR_DB = 30.0  # of agreement with torch: where a value falls between two
 
 
 def qat(
-    weights: Annotated[Path, typer.Argument(help="A student's .safetensors.")],
+    weights: Annotated[Path, typer.Argument(help="A student's .safetensors, or a bundled name.")],
     data: Annotated[Path, typer.Option(help="Training folder, laid out as the README says.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder, made or resumed.")],
     minutes: Annotated[float | None, typer.Option(help="Time budget of the whole run.")] = None,
@@ -43,6 +43,7 @@ def qat(
     from pellucid_export.onnx.file import write_onnx
     from pellucid_export.restoration import Restoration
     from pellucid_export.thresholds import ParityError
+    from pellucid_export.weights import find_weights
     from pellucid_student.qat import in_floats, quantised
     from pellucid_student.student import Student
     from pellucid_student.train import STUDENT_TRAIN
@@ -53,6 +54,7 @@ def qat(
     from pellucid_teacher.training.checkpoint import averaged_weights
     from pellucid_teacher.training.loop import train
 
+    weights = find_weights(str(weights))
     try:
         student, told = load_student(weights)
         learnt, held = hold_out(load_corpus(data))

@@ -133,7 +133,7 @@ def encode(
         big = pixels.nbytes > _BIG_TIFF_BYTES
         predictor = "none" if pixels.dtype == np.float32 else "horizontal"
         vips.write_pixels(
-            "tiffsave", pixels, file, compression="lzw", predictor=predictor, bigtiff=big
+            "tiffsave", pixels, file, compression="deflate", predictor=predictor, bigtiff=big
         )
         tiff.add_metadata(file, kept)
     elif kind.name == "png":

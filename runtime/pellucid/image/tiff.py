@@ -19,6 +19,7 @@ from .header import EXIF, ICC, IRB, RESOLUTION, XMP, Data, Header
 from .png import several
 from .resolution import INCH, Resolution
 
+_BITS, _PLANAR, _SAMPLE_FORMAT, _FLOAT = 258, 284, 339, 3
 _SUBFILE, _PHOTOMETRIC, _DESCRIPTION, _SAMPLES, _EXTRA_SAMPLES = 254, 262, 270, 277, 338
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _SUBFILES, _IPTC, _DNG = 330, 33723, 50706
@@ -76,6 +77,9 @@ def read_tiff(data: Data) -> Header:
         refusal = several(frames, "TIFF")
     elif photometric == _CMYK:
         refusal = "CMYK is for print; save it as an RGB picture first"
+    elif number(_PLANAR, 1) == 2 and number(_BITS) == 16 and number(_SAMPLE_FORMAT) == _FLOAT:
+        # libvips takes its values for others, without a word.
+        refusal = "half floats in planes are not supported; save it as float or in 16 bits"
     elif photometric in _NOT_READ:
         refusal = f"{_NOT_READ[photometric]} colours are not read; save it as an RGB picture first"
     elif extra == _ASSOCIATED:

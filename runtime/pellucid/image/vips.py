@@ -30,7 +30,7 @@ _STRIP_BYTES = 1 << 20
 _RELEASE_EVERY_BYTES = 1 << 20  # of output
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float64}
 _NOT_READ = {"cmyk": "CMYK is for print; save it as an RGB picture first"}
-_UNSUPPORTED = ("not configured", "not support", "unsupported", "not implemented", "Unsupported")
+_UNSUPPORTED = ("not configured", "not support", "nsupported", "not implemented", "out of range")
 
 
 @cache
