@@ -147,12 +147,8 @@ def webps() -> Iterator[Case]:
 
 def tiffs() -> Iterator[Case]:
     for dtype in (np.uint8, np.uint16, np.float16, np.float32):
-        unit = (
-            photo()
-            if dtype == np.uint8
-            else photo().astype(dtype) / (255 if dtype != np.uint16 else 1)
-        )
-        rgb = unit.astype(dtype) * (257 if dtype == np.uint16 else 1)
+        deep = photo().astype(np.float64) * (257 if dtype == np.uint16 else 1)
+        rgb = (deep if np.issubdtype(dtype, np.integer) else deep / 255).astype(dtype)
         for planar in ("contig", "separate"):
             stored = rgb if planar == "contig" else np.moveaxis(rgb, 2, 0)
             if planar == "separate" and dtype == np.float16:
