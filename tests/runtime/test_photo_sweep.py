@@ -147,8 +147,8 @@ def webps() -> Iterator[Case]:
 
 def tiffs() -> Iterator[Case]:
     for dtype in (np.uint8, np.uint16, np.float16, np.float32):
-        deep = photo().astype(np.float64) * (257 if dtype == np.uint16 else 1)
-        rgb = (deep if np.issubdtype(dtype, np.integer) else deep / 255).astype(dtype)
+        codes = photo().astype(np.float64) * (257 if dtype == np.uint16 else 1)
+        rgb = (codes if np.issubdtype(dtype, np.integer) else codes / 255).astype(dtype)
         for planar in ("contig", "separate"):
             stored = rgb if planar == "contig" else np.moveaxis(rgb, 2, 0)
             if planar == "separate" and dtype == np.float16:
