@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 PAGE := apps/pellucid_apps/web/page
 
-.PHONY: demo test lint models web-models web-engine bench clean
+.PHONY: demo test lint models web-models web-engine bench results clean
 
 demo: .venv/runtime.done  ## restore the bundled photos with the torch-free runtime
 	$(BIN)/pellucid demo
@@ -42,6 +42,17 @@ web-engine:  ## fetch onnxruntime-web for the page again; needs npm
 
 bench: .venv/dev.done  ## profile the bundled model and compare its ratios with the baseline
 	$(BIN)/pellucid profile tiny --shape 360x640 --seconds 2 --threads 2 --against bench/baseline.json
+
+results: .venv/dev.done  ## measure docs/results again on SETS, a folder of evaluation sets
+	for run in tiny:1,2,3 nano:1,3 pico:1; do \
+		$(BIN)/pellucid eval --data $(SETS) -m $${run%%:*} --steps $${run##*:} --no-perceptual \
+			--json docs/results/$${run%%:*}.json || exit 1; \
+		$(BIN)/pellucid eval --data $(SETS)/cbsd68 -m $${run%%:*} --steps $${run##*:} --clean \
+			--no-perceptual --json docs/results/$${run%%:*}-clean.json || exit 1; \
+	done
+	$(BIN)/pellucid eval --data $(SETS) -m student/weights/specialists --steps 3 \
+		--no-perceptual --json docs/results/teacher.json
+	$(BIN)/python bench/results.py
 
 clean:
 	rm -rf .venv build dist demo-out

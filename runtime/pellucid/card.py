@@ -19,6 +19,7 @@ class ModelCard:
     `scene` input, 0 if there is none. steps: calls of the network inside the file. scale: sides of
     the output over those of the input. mask: whether a second input tells which pixels to restore.
     degradations: names of the amounts that end the `scene` input, in their order.
+    weights_sha256: of the weights that the file was made from, "" if unknown.
     """
 
     id: str
@@ -35,6 +36,7 @@ class ModelCard:
     scale: int = 1
     mask: bool = False
     degradations: tuple[str, ...] = ()
+    weights_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.scale < 1:
@@ -70,9 +72,10 @@ def read_card(metadata: dict[str, str], name: str) -> ModelCard:
             scene_size=int(card["scene_size"]),
             license=str(card["license"]),
             version=str(card["version"]),
-            scale=int(card.get("scale", 1)),  # older files lack these three
+            scale=int(card.get("scale", 1)),  # older files lack these
             mask=bool(card.get("mask", False)),
             degradations=tuple(str(name) for name in card.get("degradations", ())),
+            weights_sha256=str(card.get("sha256_weights", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(

@@ -54,7 +54,7 @@ def measure(
     """
     protocol = protocol or Protocol()
     sets = find_sets(data)
-    report = Evaluation(subject.label)
+    report = Evaluation(subject.label, subject.weights_sha256)
     low_light = any(chosen.task == "lowlight" for chosen in sets)
     columns = choose_columns(distance is not None, low_light)
     print(header(subject.label, columns), flush=True)

@@ -50,9 +50,13 @@ class SetFigures:
 
 @dataclass
 class Evaluation:
-    """What one run of `pellucid eval` measured. skipped: sets, each with the reason."""
+    """What one run of `pellucid eval` measured.
+
+    weights_sha256: see `Subject`. skipped: sets, each with the reason.
+    """
 
     model: str
+    weights_sha256: str = ""
     sets: list[SetFigures] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

@@ -15,10 +15,14 @@ Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> same
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured. runs: (steps, how to restore), None for the inputs themselves."""
+    """What is measured. runs: (steps, how to restore), None for the inputs themselves.
+
+    weights_sha256: of an exported file's weights, "" for anything else.
+    """
 
     label: str
     runs: tuple[tuple[int, Restore | None], ...]
+    weights_sha256: str = ""
 
 
 IDENTITY = Subject("identity", ((0, None),))
@@ -57,9 +61,8 @@ def open_model(
         return _open_weights(Path(name), steps, threads, start_noise, system)
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
     card = restorers[0].card
-    return Subject(
-        card.id, tuple((count * card.steps, r) for count, r in zip(steps, restorers, strict=True))
-    )
+    runs = tuple((count * card.steps, r) for count, r in zip(steps, restorers, strict=True))
+    return Subject(card.id, runs, card.weights_sha256)
 
 
 def _open_weights(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pellucid import PellucidError
+from pellucid import PellucidError, __version__
 from pellucid.image.photo import write_atomically
 
 from ..page import page
@@ -90,7 +90,9 @@ def write_reports(
     """Write the asked files, each whole or not at all."""
     if json_file is not None:
         told = {
+            "pellucid": __version__,
             "model": report.model,
+            "weights_sha256": report.weights_sha256,
             "sets": [asdict(s) for s in report.sets],
             "skipped": report.skipped,
         }
