@@ -181,8 +181,8 @@ def inspect_(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Show what a model file is: ports, size, cost, licence, provenance, checksum."""
-    told = inspect_file.describe(file)
-    print(json.dumps(told, indent=1) if as_json else inspect_file.render(told))
+    facts = inspect_file.describe(file)
+    print(json.dumps(facts, indent=1) if as_json else inspect_file.render(facts))
 
 
 @app.command("doctor")

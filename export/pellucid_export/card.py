@@ -51,8 +51,8 @@ def card(student: PlainUNet, provenance: Provenance, steps: int = 1) -> dict[str
 
 def frame_card(student: PlainUNet, provenance: Provenance) -> dict[str, object]:
     """Of the file for frames of a stream: one call, two pictures in."""
-    told = card(student, provenance)
-    return told | {
+    photo_card = card(student, provenance)
+    return photo_card | {
         "id": f"allinone-{provenance.preset}-frames",
         "purpose": "blind restoration of video, each frame from the last one's result",
         "receptive_field": receptive_radius(student.config) + TRUST_REACH,

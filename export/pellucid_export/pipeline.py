@@ -171,17 +171,17 @@ class Exporter:
                 f"{len(made.keep)} layers spared: sparing more"
             )
         assert best is not None  # candidates() is never empty
-        told = (
+        reason = (
             f"{maker.place(precision, size)}: loses {best.finding.worst[1]:.2f} dB on "
             f"{best.finding.worst[0]}, --max-drop allows {self.request.max_drop:g}"
         )
         if form == "htp":
             finer = " or -p w8a16" if precision == "w8a8" else ""
             raise QualityError(
-                f"{told}; it was thrown away. Try --calib with pictures of your own{finer}"
+                f"{reason}; it was thrown away. Try --calib with pictures of your own{finer}"
             )
         raise QualityError(
-            f"{told}, even with {len(best.keep)} of {len(self.source.sensitivity.errors)} layers "
+            f"{reason}, even with {len(best.keep)} of {len(self.source.sensitivity.errors)} layers "
             "in higher precision; it was thrown away. Try --calib with pictures of your own, or "
             "fp16"
         )

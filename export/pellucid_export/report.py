@@ -85,13 +85,13 @@ class Report:
 
     def _slow(self) -> list[str]:
         """Each kind of layer that a named device takes and runs slowly, once."""
-        told = [
+        causes = [
             f"slow on {name}: {kind}."
             for row in self.rows
             for name, ready in row.targets.items()
             for kind in ready.slow
         ]
-        return list(dict.fromkeys(told))
+        return list(dict.fromkeys(causes))
 
 
 def verdict(row: Row) -> str:
@@ -141,7 +141,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def as_json(report: Report) -> str:
-    told = {
+    record = {
         "schema": SCHEMA,
         "model": report.card,
         "machine": _machine(),
@@ -156,7 +156,7 @@ def as_json(report: Report) -> str:
             for row in report.rows
         ],
     }
-    return json.dumps(told, indent=1)
+    return json.dumps(record, indent=1)
 
 
 def as_markdown(report: Report) -> str:

@@ -43,7 +43,7 @@ func loadRestorer(at package: URL) throws -> MLModel {{
 
 KOTLIN = """\
 // Android: implementation("com.microsoft.onnxruntime:onnxruntime-android:1.22.0"); put {name} into
-// assets. pixels: {told}.
+// assets. pixels: {pixels}.
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtSession
@@ -69,7 +69,7 @@ class Restorer(model: ByteArray) : AutoCloseable {{
 KOTLIN_HTP = """\
 // Snapdragon: implementation("com.microsoft.onnxruntime:onnxruntime-android-qnn:1.24.1");
 // put {name} and model_code.onnx into assets. What is computed once a picture runs on the CPU, all
-// the rest on the HTP, or creating the session fails. pixels: {told}, of {size} (height x width).
+// the rest on the HTP, or creating the session fails. pixels: {pixels}, of {size} (height x width).
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtSession
@@ -103,7 +103,7 @@ class Restorer(code: ByteArray, network: ByteArray) : AutoCloseable {{
 """
 
 CPP_ONNX = """\
-// g++ -std=c++17 restore.cpp -lonnxruntime; pixels: {told}.
+// g++ -std=c++17 restore.cpp -lonnxruntime; pixels: {pixels}.
 #include <onnxruntime_cxx_api.h>
 
 #include <array>
@@ -131,7 +131,7 @@ Ort::Session open_restorer(Ort::Env &environment, const ORTCHAR_T *file) {{  // 
 """
 
 CPP_OPENVINO = """\
-// Compile with OpenVINO's headers, link with -lopenvino; pixels: {told}.
+// Compile with OpenVINO's headers, link with -lopenvino; pixels: {pixels}.
 #include <openvino/openvino.hpp>
 
 #include <cstdint>
@@ -156,7 +156,7 @@ std::vector<{type}> restore(ov::CompiledModel &model, std::vector<{type}> &pixel
 
 JAVASCRIPT = """\
 // Browser: npm install onnxruntime-web; Node: npm install onnxruntime-node and import that instead.
-// pixels: {told}.
+// pixels: {pixels}.
 import * as ort from "onnxruntime-web";
 
 export async function openRestorer(url = "{name}") {{
@@ -170,8 +170,8 @@ export async function restore(session, pixels, height, width) {{
 }}
 """
 
-FLOAT_TOLD = "float RGB in 0..1, planes one after another (1, 3, height, width)"
-IMAGE_TOLD = "8-bit RGB as cameras give it, (1, height, width, 3)"
+FLOAT_PIXELS = "float RGB in 0..1, planes one after another (1, 3, height, width)"
+IMAGE_PIXELS = "8-bit RGB as cameras give it, (1, height, width, 3)"
 
 
 def snippets(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -234,7 +234,7 @@ def _fill(text: str, row: Row, script: bool = False) -> str:
     return text.format(
         name=Path(row.file).name,
         size=row.size,
-        told=IMAGE_TOLD if image else FLOAT_TOLD,
+        pixels=IMAGE_PIXELS if image else FLOAT_PIXELS,
         shape=order,
         type="uint8_t" if image else "float",
         element=element,

@@ -54,14 +54,14 @@ def check_ready(path: Path, place: Path, targets: Sequence[str]) -> dict[str, Re
 def _refusal(report: Report) -> str:
     """`Qualcomm HTP does not take 3 of 90 layers: Where (node_where): why. Change: ... [source]`"""
     refused = [f for f in report.findings if f.verdict == Verdict.UNSUPPORTED]
-    reasons = {(f.why, f.change, f.source): f for f in reversed(refused)}  # the first of each kind
-    told = [
+    kinds = {(f.why, f.change, f.source): f for f in reversed(refused)}  # the first of each kind
+    reasons = [
         f"{first.op} ({first.layer}): {why}. Change: {change}. [{source}]"
-        for (why, change, source), first in reversed(reasons.items())
+        for (why, change, source), first in reversed(kinds.items())
     ]
     return (
         f"{report.title} does not take {len(refused)} of {len(report.findings)} layers: "
-        + " ".join(told)
+        + " ".join(reasons)
     )
 
 

@@ -136,13 +136,13 @@ def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple
     has_state = [port.name for port in inputs[1:]] == [STATE]
     if has_state:
         inputs = inputs[:1]
-    told = ", ".join(f"{p.name} {p.type} {p.shape}" for p in inputs)
+    found = ", ".join(f"{p.name} {p.type} {p.shape}" for p in inputs)
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
         raise ModelError(
-            f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {told}"
+            f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {found}"
         )
     if inputs[0].type != "tensor(float)" or inputs[0].shape[1] != 3:
-        raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {told}")
+        raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {found}")
     return inputs[0].name, outputs[0].name, has_state
 
 

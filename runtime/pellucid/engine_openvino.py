@@ -205,21 +205,21 @@ def _check_ports(model: "openvino.Model", path: Path) -> bool:
     """Whether there is a state; ModelError unless there is one float32 picture input besides it and
     one output."""
     takes_state = len(model.inputs) == 2 and STATE in model.input(1).get_names()
-    told = ", ".join(
+    found = ", ".join(
         f"{p.get_element_type().get_type_name()} {p.get_partial_shape()}" for p in model.inputs
     )
     if len(model.inputs) != 1 + takes_state or len(model.outputs) != 1:
         raise ModelError(
-            f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {told}"
+            f"{path.name}: expected one picture input (1, 3, H, W) and one output, got {found}"
         )
     shape, kind = model.input(0).get_partial_shape(), model.input(0).get_element_type()
     fits = len(shape) == 4 and (shape[1].is_dynamic or shape[1].get_length() == 3)
     if not fits or kind.get_type_name() != "f32":
-        raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {told}")
+        raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {found}")
     return takes_state
 
 
 def _reason(error: Exception) -> str:
-    """The last told line: OpenVINO names its own source files first."""
+    """The last informative line: OpenVINO names its own source files first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__

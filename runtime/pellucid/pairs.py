@@ -60,13 +60,13 @@ def find_sets(root: Path) -> list[EvalSet]:
 
 def load_set(folder: Path) -> EvalSet:
     """Read a set's files and protocol. Raises PhotoError listing every unmatched file."""
-    told: dict[str, object] = {}
+    settings: dict[str, object] = {}
     if (folder / "set.json").is_file():
         try:
-            told = json.loads((folder / "set.json").read_text("utf-8"))
+            settings = json.loads((folder / "set.json").read_text("utf-8"))
         except ValueError as error:
             raise PhotoError(f"{folder / 'set.json'}: not valid JSON ({error})") from error
-    task, protocol = str(told.get("task", "restore")), str(told.get("protocol", ""))
+    task, protocol = str(settings.get("task", "restore")), str(settings.get("protocol", ""))
     targets = _pictures(folder / "target")
     inputs = _pictures(folder / "input") if (folder / "input").is_dir() else {}
     files: list[tuple[Path | None, Path]]

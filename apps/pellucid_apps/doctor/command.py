@@ -43,8 +43,8 @@ def _surroundings() -> Iterator[Finding]:
     try:
         "→ dé".encode(encoding)
     except UnicodeEncodeError:
-        told = f"the terminal's encoding is {encoding}: arrows and some file names do not print"
-        yield Finding("note", told, "set the environment variable PYTHONUTF8=1")
+        problem = f"the terminal's encoding is {encoding}: arrows and some file names do not print"
+        yield Finding("note", problem, "set the environment variable PYTHONUTF8=1")
 
 
 def _main_job() -> Finding:

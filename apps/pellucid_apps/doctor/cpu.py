@@ -49,8 +49,8 @@ def threads(variables: Mapping[str, str], quota: float | None) -> Iterator[Findi
     """variables: the environment. quota: cores that a container may use; None without a limit."""
     for name in _THREAD_VARIABLES:
         if name in variables:
-            told = f"{name}={variables[name]} slows training; restoring follows --threads alone"
-            yield Finding("note", told, f"unset {name}")
+            problem = f"{name}={variables[name]} slows training; restoring follows --threads alone"
+            yield Finding("note", problem, f"unset {name}")
     if quota is not None and quota < default_threads():
         yield Finding(
             "note",
@@ -98,9 +98,9 @@ def _by_numpy() -> list[str]:
 def _is_translated() -> bool:
     """Whether Rosetta runs this process."""
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             ["sysctl", "-n", "sysctl.proc_translated"], capture_output=True, text=True, timeout=5
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return told.stdout.strip() == "1"
+    return done.stdout.strip() == "1"

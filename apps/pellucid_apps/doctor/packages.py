@@ -68,15 +68,17 @@ def packages(versions: Versions = installed) -> Iterator[Finding]:
 def _needed(usual: str, names: tuple[str, ...], versions: Versions) -> Finding:
     """One of `names`, all of which bring the module that pellucid needs; several clash."""
     found = [name for name in names if versions(name)]
-    told = ", ".join(f"{name} {versions(name)}" for name in found)
+    installed = ", ".join(f"{name} {versions(name)}" for name in found)
     if not found:  # perhaps without metadata; the main job tells whether it works
         return Finding("note", f"{usual}: not found among the packages", f"pip install {usual}")
     if len(found) > 1:
         again = f"pip uninstall -y {' '.join(found)} && pip install {found[0]}"
-        return Finding("note", f"{told}: they overwrite each other", again)
+        return Finding("note", f"{installed}: they overwrite each other", again)
     if old := _too_old(usual, versions(found[0])):
-        return Finding("note", f"{told} is older than {old}", f"pip install '{found[0]}>={old}'")
-    return Finding("ok", told)
+        return Finding(
+            "note", f"{installed} is older than {old}", f"pip install '{found[0]}>={old}'"
+        )
+    return Finding("ok", installed)
 
 
 def _too_old(name: str, found: str) -> str:

@@ -120,8 +120,8 @@ def _measure_set(
         before, after = as_8_bits(given), as_8_bits(restored)
         score = _score(name, steps, pair, before, after, ms, distance, low_light)
         if keep_pictures and len(scores) < _PICTURES:
-            told = f"{score.psnr_in:.2f} dB", f"{score.psnr_out:.2f} dB"
-            report.pictures.append(Shown(f"{name} / {pair.name}", before, after, *told))
+            captions = f"{score.psnr_in:.2f} dB", f"{score.psnr_out:.2f} dB"
+            report.pictures.append(Shown(f"{name} / {pair.name}", before, after, *captions))
         scores.append(score)
     report.scores.extend(scores)
     return scores

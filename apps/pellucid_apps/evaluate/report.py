@@ -89,14 +89,14 @@ def write_reports(
 ) -> None:
     """Write the asked files, each whole or not at all."""
     if json_file is not None:
-        told = {
+        record = {
             "pellucid": __version__,
             "model": report.model,
             "weights_sha256": report.weights_sha256,
             "sets": [asdict(s) for s in report.sets],
             "skipped": report.skipped,
         }
-        write_atomically(json_file, json.dumps(told, indent=1).encode())
+        write_atomically(json_file, json.dumps(record, indent=1).encode())
     if csv_file is not None:
         write_atomically(csv_file, _csv(report).encode())
     if html_file is not None:

@@ -42,12 +42,12 @@ def command(
     """
     reports, estimates, emulated = judge(file, target, shape, emulate)
     if as_json:
-        told: dict[str, Any] = {
+        record: dict[str, Any] = {
             "readiness": [report.to_dict() for report in reports],
             "estimates": [estimate.to_dict() for estimate in estimates],
             "emulator": emulated[1] if emulated else None,
         }
-        print(json.dumps(told, indent=1))
+        print(json.dumps(record, indent=1))
     else:
         print("\n".join(render(reports, estimates, emulated[0] if emulated else [])))
     refused = emulated is not None and not emulated[1]["whole"]

@@ -47,7 +47,7 @@ def _onnx(path: Path, data: bytes) -> Facts:
     except Exception as error:  # ONNX Runtime has no public base class for its errors
         raise ModelError(f"{path}: not a model ONNX Runtime can load") from error
     meta = session.get_modelmeta()
-    told: Facts = {
+    facts: Facts = {
         "producer": meta.producer_name or "unknown",
         "inputs": [f"{p.name} {p.type} {p.shape}" for p in session.get_inputs()],
         "optional inputs": [
@@ -56,8 +56,8 @@ def _onnx(path: Path, data: bytes) -> Facts:
         "outputs": [f"{p.name} {p.type} {p.shape}" for p in session.get_outputs()],
     }
     if find_spec("onnx") is not None:
-        told["precision"] = summarise(onnx_layers(data))
-    return told | _card_facts(dict(meta.custom_metadata_map), path.stem)
+        facts["precision"] = summarise(onnx_layers(data))
+    return facts | _card_facts(dict(meta.custom_metadata_map), path.stem)
 
 
 def _openvino(path: Path) -> Facts:
@@ -72,9 +72,9 @@ def _openvino(path: Path) -> Facts:
     data = weights.read_bytes()
     held = root.find("./rt_info/model_info")
     metadata = {} if held is None else {e.tag: str(e.get("value", "")) for e in held}
-    told = _head(path)
-    told["size"] = f"{(path.stat().st_size + len(data)) / 1e6:.2f} MB with {weights.name}"
-    return told | {
+    facts = _head(path)
+    facts["size"] = f"{(path.stat().st_size + len(data)) / 1e6:.2f} MB with {weights.name}"
+    return facts | {
         "weights file": f"{weights.name} sha256 {hashlib.sha256(data).hexdigest()}",
         "producer": f"OpenVINO IR version {root.get('version', 'unknown')}",
         "inputs": _ir_ports(root, "Parameter"),
@@ -139,8 +139,8 @@ def _coreml_port(port: Any) -> str:
     array = port.type.multiArrayType
     element = array.ArrayDataType.Name(array.dataType).lower()
     shapes = [list(shape.shape) for shape in array.enumeratedShapes.shapes] or [list(array.shape)]
-    told = ", ".join(str(shape) for shape in shapes if shape)
-    return f"{port.name} {element} {told or 'any shape'}"
+    listed = ", ".join(str(shape) for shape in shapes if shape)
+    return f"{port.name} {element} {listed or 'any shape'}"
 
 
 def _darktable(path: Path) -> Facts:
@@ -153,7 +153,7 @@ def _darktable(path: Path) -> Facts:
             f"{path}: not a darktable package; expected a zip with {path.stem}/config.json and "
             f"{path.stem}/model.onnx ({error})"
         ) from error
-    shown = {key: config.get(key, "not told") for key in ("id", "name", "task", "version")}
+    shown = {key: config.get(key, "unknown") for key in ("id", "name", "task", "version")}
     lines = [f"{key} {value}" for key, value in shown.items()]
     return _head(path) | {"darktable": lines} | _onnx(path, data)
 
@@ -191,18 +191,18 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
         "amounts taken for": ", ".join(card.degradations) or "none",
         "tiles start at": f"multiples of {card.tile_multiple} px",
         "license": card.license,
-        "trained on": full.get("datasets") or "not told",
-        "recipe": full.get("recipe") or "not told",
+        "trained on": full.get("datasets") or "unknown",
+        "recipe": full.get("recipe") or "unknown",
         "teacher": full.get("teacher") or "none",
-        "date": full.get("date") or "not told",
-        "weights sha256": full.get("sha256_weights") or "not told",
+        "date": full.get("date") or "unknown",
+        "weights sha256": full.get("sha256_weights") or "unknown",
     }
 
 
-def render(told: Facts) -> str:
+def render(facts: Facts) -> str:
     """One fact a line, lists one entry a line."""
     lines = []
-    for name, value in told.items():
+    for name, value in facts.items():
         entries = value if isinstance(value, list) else [value]
         for index, entry in enumerate(entries or ["none"]):
             lines.append(f"{name if index == 0 else '':18}{entry}")

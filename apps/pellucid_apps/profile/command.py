@@ -75,27 +75,28 @@ def command(
         sizes, threads or default_threads(), seconds, strict_device, layers, budget
     )
     print(profile_report.header(), flush=True)
-    told = profile_files(
+    profiled = profile_files(
         files, targets, conditions, names, lambda r: print(profile_report.line(r), flush=True)
     )
-    told.rows = with_macs(told.rows, dict(zip(names, files, strict=True)), told.peak)
+    by_name = dict(zip(names, files, strict=True))
+    profiled.rows = with_macs(profiled.rows, by_name, profiled.peak)
     if data is not None:
-        told.rows = with_quality(told.rows, dict(zip(names, files, strict=True)), data, threads)
+        profiled.rows = with_quality(profiled.rows, by_name, data, threads)
     has_npu = any(target.kind == "npu" and not target.absent for target in targets)
     wants_npu = device in ("npu", "all", "auto") and not has_npu
     estimates, missing = estimates_of(files, names, sizes) if wants_npu else ([], "")
-    print("\n".join(profile_report.footer(told, estimates, missing)))
-    document = profile_report.document(told, estimates)
+    print("\n".join(profile_report.footer(profiled, estimates, missing)))
+    document = profile_report.document(profiled, estimates)
     if save is not None:
-        markdown = profile_report.markdown(told, estimates)
+        markdown = profile_report.markdown(profiled, estimates)
         write(save, json.dumps(document, indent=1) if save.suffix == ".json" else markdown)
         if layers:
-            write(save.with_suffix(".trace.json"), json.dumps(chrome_trace(told.layered)))
+            write(save.with_suffix(".trace.json"), json.dumps(chrome_trace(profiled.layered)))
     if html is not None:
-        write(html, profile_page.page(told, estimates))
+        write(html, profile_page.page(profiled, estimates))
     verdict = profile_gate.compare(document, old) if old is not None else []
     print("\n".join(entry.line for entry in verdict), end="\n" if verdict else "")
-    raise typer.Exit(exit_code(told.rows, strict_device, any(e.failed for e in verdict)))
+    raise typer.Exit(exit_code(profiled.rows, strict_device, any(e.failed for e in verdict)))
 
 
 def exit_code(rows: list[Row], strict: bool, gate_failed: bool) -> int:

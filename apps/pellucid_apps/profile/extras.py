@@ -75,7 +75,7 @@ def estimates_of(
         from pellucid_export.readiness.readers import read_graph
     except ImportError:
         return [], NO_EXPORT
-    told, refused = [], set()
+    estimates, refused = [], set()
     for path, name in zip(files, names, strict=True):
         for size in sizes if path.suffix == ".onnx" else ():
             try:
@@ -88,10 +88,10 @@ def estimates_of(
                     report = reports[chip.target]
                     if report.ready:
                         estimate = roofline.estimate_graph(graph, chip, *size)
-                        told.append(replace(estimate, path=Path(name)))
+                        estimates.append(replace(estimate, path=Path(name)))
                     else:
                         refused.add(report.title)
             except PellucidError:
                 continue  # its measured row tells why
     why = f"no estimate where layers are unsupported: {', '.join(sorted(refused))}; pellucid ready"
-    return told, f"{why} FILE says which" if refused else ""
+    return estimates, f"{why} FILE says which" if refused else ""

@@ -36,8 +36,8 @@ class Entry:
             return f"{word} {self.key}: ratio was {self.before:.2f}, not measured now"
         growth = self.now / self.before - 1.0
         sure = "" if self.error is None else f" +-{self.error:.0%}"
-        told = f"{self.key}: ratio {self.before:.2f} -> {self.now:.2f}"
-        line = f"{word} {told} ({growth:+.1%}{sure}, allowed {self.tolerance:+.0%})"
+        change = f"{self.key}: ratio {self.before:.2f} -> {self.now:.2f}"
+        line = f"{word} {change} ({growth:+.1%}{sure}, allowed {self.tolerance:+.0%})"
         doubtful = self.failed and self.error is not None and growth - self.error < self.tolerance
         return f"{line}; uncertain, repeat it with more --seconds" if doubtful else line
 
@@ -46,14 +46,15 @@ def read(path: Path, fail_over: str) -> dict[str, Any]:
     """The saved document; `tolerance`: --fail-over, else the file's own, else 10 %."""
     given = parse_share(fail_over) if fail_over else None
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = [(row["key"], row["ratio"]) for row in told["rows"]], told["reference"]
+        baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _ = [(row["key"], row["ratio"]) for row in baseline["rows"]], baseline["reference"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GateError(
             f"{path}: not a saved profile ({error!r}); write one with pellucid profile --save"
         ) from error
-    told["tolerance"] = given if given is not None else float(told.get("tolerance", DEFAULT))
-    return told
+    tolerance = baseline.get("tolerance", DEFAULT) if given is None else given
+    baseline["tolerance"] = float(tolerance)
+    return baseline
 
 
 def parse_share(text: str) -> float:

@@ -39,23 +39,23 @@ _BARS = 20  # layers shown of each row
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 380, 14, 232  # of the plot's frame, in a box of 400 x 270
 
 
-def page(told: Profile, estimates: Sequence["Estimate"]) -> str:
+def page(profile: Profile, estimates: Sequence["Estimate"]) -> str:
     """HTML text."""
     titles = "".join(f'<th scope="col">{title}</th>' for title in ("row", *COLUMNS))
-    body = "".join(_line(row) for row in told.rows)
+    body = "".join(_line(row) for row in profile.rows)
     warnings = "".join(
-        f'<p class="warn">{escape(text)}</p>' for text in (noise(told), hurry(told)) if text
+        f'<p class="warn">{escape(text)}</p>' for text in (noise(profile), hurry(profile)) if text
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>pellucid profile</title><style>{_STYLE}</style></head><body>"
         "<h1>What it costs</h1>"
-        f"<p>Times in ms. Ratio: time over that of {escape(told.reference)}; +-: half its 95 % "
-        f"interval. Peak: {told.peak:.1f} GMAC/s, a float32 matrix product on "
-        f'{told.conditions.threads} threads.</p>{warnings}<div class="wide"><table><thead>'
-        f"<tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>{_scatter(told.rows)}"
-        f"{_layers(told.layered)}{_estimates(estimates)}</body></html>"
+        f"<p>Times in ms. Ratio: time over that of {escape(profile.reference)}; +-: half its 95 % "
+        f"interval. Peak: {profile.peak:.1f} GMAC/s, a float32 matrix product on "
+        f'{profile.conditions.threads} threads.</p>{warnings}<div class="wide"><table><thead>'
+        f"<tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>{_scatter(profile.rows)}"
+        f"{_layers(profile.layered)}{_estimates(estimates)}</body></html>"
     )
 
 

@@ -54,21 +54,24 @@ def header() -> str:
 def line(row: Row) -> str:
     if row.p50_ms is None:
         return f"{place(row):52} {row.state.value}: {row.reason}"
-    told = " ".join(f"{text:>{w}}" for text, w in zip(cells(row), _WIDTHS, strict=True))
-    return f"{place(row):52} {told}" + (f"  {row.state.value}: {row.reason}" if row.reason else "")
-
-
-def footer(told: Profile, estimates: Sequence["Estimate"], missing: str) -> list[str]:
-    """Conditions, the warning of noise, layers worth a look, estimates."""
-    lines = ["", f"ratio: time over that of {told.reference}; +-: half its 95 % interval"]
-    lines.append(
-        f"peak: {told.peak:.1f} GMAC/s, a float32 matrix product, {told.conditions.threads} threads"
+    aligned = " ".join(f"{text:>{w}}" for text, w in zip(cells(row), _WIDTHS, strict=True))
+    return f"{place(row):52} {aligned}" + (
+        f"  {row.state.value}: {row.reason}" if row.reason else ""
     )
-    if warning := noise(told):
+
+
+def footer(profile: Profile, estimates: Sequence["Estimate"], missing: str) -> list[str]:
+    """Conditions, the warning of noise, layers worth a look, estimates."""
+    lines = ["", f"ratio: time over that of {profile.reference}; +-: half its 95 % interval"]
+    lines.append(
+        f"peak: {profile.peak:.1f} GMAC/s, a float32 matrix product, "
+        f"{profile.conditions.threads} threads"
+    )
+    if warning := noise(profile):
         lines.append(warning)
-    if told.hurried:
-        lines.append(hurry(told))
-    for one in told.layered:
+    if profile.hurried:
+        lines.append(hurry(profile))
+    for one in profile.layered:
         lines += ["", *_layers(one)]
     if estimates:
         lines += ["", "Estimates, not measurements (no NPU here):"]
@@ -99,17 +102,17 @@ def whole(one: Layered) -> str:
     )
 
 
-def hurry(told: Profile) -> str:
+def hurry(profile: Profile) -> str:
     """That rows were cut short; '' if none was."""
-    if not told.hurried:
+    if not profile.hurried:
         return ""
-    asked, budget = told.conditions.seconds, told.conditions.budget
-    return f"{told.hurried} rows had less than {asked:g} s to keep within {budget:g} s: --budget"
+    asked, budget = profile.conditions.seconds, profile.conditions.budget
+    return f"{profile.hurried} rows had less than {asked:g} s to keep within {budget:g} s: --budget"
 
 
-def noise(told: Profile) -> str:
+def noise(profile: Profile) -> str:
     """A warning, or '' on a quiet machine."""
-    worst = max((row.spread for row in told.rows if row.spread is not None), default=0.0)
+    worst = max((row.spread for row in profile.rows if row.spread is not None), default=0.0)
     if worst <= NOISY:
         return ""
     return (
@@ -118,14 +121,21 @@ def noise(told: Profile) -> str:
     )
 
 
-def markdown(told: Profile, estimates: Sequence["Estimate"]) -> str:
+def markdown(profile: Profile, estimates: Sequence["Estimate"]) -> str:
     lines = ["| row | " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * len(COLUMNS)]
-    for row in told.rows:
+    for row in profile.rows:
         why = f"{row.state.value}: {row.reason}"
         texts = cells(row) if row.p50_ms is not None else (why, *[""] * (len(COLUMNS) - 1))
         lines.append(f"| {place(row)} | " + " | ".join(t.replace("|", "/") for t in texts) + " |")
-    lines += ["", f"Ratio: time over that of {told.reference}.", "", noise(told), "", hurry(told)]
-    for one in told.layered:
+    lines += [
+        "",
+        f"Ratio: time over that of {profile.reference}.",
+        "",
+        noise(profile),
+        "",
+        hurry(profile),
+    ]
+    for one in profile.layered:
         lines += ["", f"## Layers of {one.key}", "", whole(one) + ".", ""]
         lines += ["| layer | op | kernel | precision | device | ms | share | flag |"]
         lines += ["|---|---|---|---|---|--:|--:|---|"]
@@ -138,23 +148,23 @@ def markdown(told: Profile, estimates: Sequence["Estimate"]) -> str:
 
 
 def _markdown_layer(layer: LayerTime) -> str:
-    told = (layer.name, layer.op, layer.kernel, layer.precision, layer.device)
-    texts = (*told, f"{layer.ms:.3f}", f"{layer.share:.1%}", layer.flag)
+    facts = (layer.name, layer.op, layer.kernel, layer.precision, layer.device)
+    texts = (*facts, f"{layer.ms:.3f}", f"{layer.share:.1%}", layer.flag)
     return "| " + " | ".join(text.replace("|", "/") for text in texts) + " |"
 
 
-def document(told: Profile, estimates: Sequence["Estimate"]) -> dict[str, Any]:
+def document(profile: Profile, estimates: Sequence["Estimate"]) -> dict[str, Any]:
     """For --save and --against. `rows` are measured, `estimates` are not."""
     return {
         "schema_version": SCHEMA,
         "machine": f"{platform.machine()} {platform.system()}",
-        "threads": told.conditions.threads,
-        "reference": told.reference,
-        "peak_gmac_per_s": told.peak,
-        "noise": noise(told),
-        "hurried": told.hurried,
-        "rows": [{**row.to_dict(), "key": row.key} for row in told.rows],
-        "layers": [one.to_dict() for one in told.layered],
+        "threads": profile.conditions.threads,
+        "reference": profile.reference,
+        "peak_gmac_per_s": profile.peak,
+        "noise": noise(profile),
+        "hurried": profile.hurried,
+        "rows": [{**row.to_dict(), "key": row.key} for row in profile.rows],
+        "layers": [one.to_dict() for one in profile.layered],
         "estimates": [
             {k: v for k, v in estimate.to_dict().items() if k != "layers"} for estimate in estimates
         ],

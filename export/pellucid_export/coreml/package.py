@@ -138,14 +138,14 @@ class CoreMLMaker:
             )
 
     def _describe(self, model: Any) -> None:
-        told = self._source.card
+        card = self._source.card
         model.author = "pellucid"
-        model.license = str(told["license"])
-        model.short_description = str(told["purpose"])
-        model.version = str(told["version"])
+        model.license = str(card["license"])
+        model.short_description = str(card["purpose"])
+        model.version = str(card["version"])
         model.input_description["input"] = "degraded sRGB picture"
         model.output_description["output"] = "restored sRGB picture of the same size"
-        model.user_defined_metadata[KEY] = json.dumps(told)
+        model.user_defined_metadata[KEY] = json.dumps(card)
 
     def _refuse_overflow(self, path: Path) -> None:
         pictures = self._fed(self._source.calibration(self.judged_size, 2))

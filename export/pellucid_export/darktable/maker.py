@@ -51,8 +51,8 @@ class DarktableMaker:
         return path
 
     def config(self, precision: str) -> dict[str, object]:
-        told = self._source.card
-        radius = told["receptive_field"]
+        card = self._source.card
+        radius = card["receptive_field"]
         sees = "what" if radius is None else f"the {radius} px that"
         seams = (
             f" darktable's {TILE_OVERLAP} px overlap is less than {sees} "
@@ -61,20 +61,20 @@ class DarktableMaker:
         return {
             "id": self.id(precision),
             "name": self.id(precision).removeprefix("denoise-").replace("-", " "),
-            "description": f"pellucid: {told['purpose']}",
+            "description": f"pellucid: {card['purpose']}",
             "task": "denoise",
-            "arch": told["arch"],
+            "arch": card["arch"],
             "backend": "onnx",
-            "version": told["version"],
+            "version": card["version"],
             "tiling": True,
             "num_inputs": 1,
             "model_card": {
-                "long_description": f"{told['purpose']}, in {told['steps']} step(s).{seams}",
+                "long_description": f"{card['purpose']}, in {card['steps']} step(s).{seams}",
                 "scope": "single-image restoration",
                 "author": "pellucid",
-                "license": told["license"],
-                "training_data": "; ".join(self._source.provenance.datasets) or "not told",
-                "notes": told["recipe"],
+                "license": card["license"],
+                "training_data": "; ".join(self._source.provenance.datasets) or "unknown",
+                "notes": card["recipe"],
             },
         }
 

@@ -67,8 +67,8 @@ class HTPReport:
                 f"{self.agreement_db:.1f} dB against the CPU's kernels"
             ]
         fallen = ", ".join(f"{op} x{n}" for op, n in sorted(self.refused.items()))
-        told = [f"HTP emulator: refused ({self.reason})"]
-        return [*told, f"would fall back to the CPU: {fallen}"] if fallen else told
+        lines = [f"HTP emulator: refused ({self.reason})"]
+        return [*lines, f"would fall back to the CPU: {fallen}"] if fallen else lines
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "share": self.share}

@@ -179,12 +179,12 @@ def _widened_ranges(
 ) -> dict[str, list[dict[str, np.float32]]]:
     """Overrides for ONNX Runtime's quantiser: tensor -> `margin` times the range it takes, and at
     least LEAST_RANGE."""
-    told = onnx.ModelProto()
-    told.CopyFrom(model)
-    known = {output.name for output in told.graph.output}
-    inner = [name for node in told.graph.node for name in node.output if name not in known]
-    told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
-    session = open_session(told.SerializeToString())
+    tapped = onnx.ModelProto()
+    tapped.CopyFrom(model)
+    known = {output.name for output in tapped.graph.output}
+    inner = [name for node in tapped.graph.node for name in node.output if name not in known]
+    tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+    session = open_session(tapped.SerializeToString())
     inner = [output.name for output in session.get_outputs()]
     fed = [name for name in feeds[0] if name.startswith(WIDENED_FROM)]
     names = [*fed, *inner]

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from pellucid.engine import session_options
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
 
@@ -69,11 +70,11 @@ def export_frames(
 
 
 def write_onnx(
-    restoration: Restoration, told: dict[str, object], path: Path, floor_db: float
+    restoration: Restoration, model_card: dict[str, object], path: Path, floor_db: float
 ) -> Exported:
-    """Trace, compare with torch, then write `path` whole. told: the card. Raises ParityError."""
+    """Trace, compare with torch, then write `path` whole. Raises ParityError."""
     restoration = restoration.eval()
-    model = to_onnx(restoration, told)
+    model = to_onnx(restoration, model_card)
     rewrite_for_devices(model)
     measure_on_demand(model)
     onnx.checker.check_model(model, full_check=True)
@@ -91,12 +92,12 @@ def write_onnx(
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return Exported(path, parity, told)
+    return Exported(path, parity, model_card)
 
 
 def to_onnx(
     restoration: Restoration,
-    told: dict[str, object],
+    model_card: dict[str, object],
     size: Size | None = None,
     image_io: bool = False,
 ) -> onnx.ModelProto:
@@ -113,7 +114,7 @@ def to_onnx(
         levels = (examples["input"] * 255.0).to(torch.uint8)
         examples = {"input": levels.permute(0, 2, 3, 1).contiguous()}
     model = _trace(module, examples, None if size else axes)
-    _finish(model, told, None if size else axes)
+    _finish(model, model_card, None if size else axes)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -145,7 +146,7 @@ def _trace(
 
 
 def _finish(
-    model: onnx.ModelProto, told: dict[str, object], free_axes: tuple[int, int] | None
+    model: onnx.ModelProto, model_card: dict[str, object], free_axes: tuple[int, int] | None
 ) -> None:
     """Name the free dimensions, give `scene` its default, embed the card."""
     default = unmeasured_scene().numpy()
@@ -158,26 +159,24 @@ def _finish(
     # The exporter leaves stack traces in every node: this machine's paths, a tenth of the file.
     for held in (*model.graph.node, *model.graph.value_info, model.graph):
         del held.metadata_props[:]
-    embed_card(model, told)
+    embed_card(model, model_card)
 
 
-def embed_card(model: onnx.ModelProto, told: dict[str, object]) -> None:
+def embed_card(model: onnx.ModelProto, model_card: dict[str, object]) -> None:
     """The card as `pellucid.config`, and the three entries that other tools show."""
     model.producer_name = "pellucid"
-    model.doc_string = str(told["purpose"])
+    model.doc_string = str(model_card["purpose"])
     del model.metadata_props[:]
     for key in ("id", "license", "version"):
-        model.metadata_props.add(key=key, value=str(told[key]))
-    model.metadata_props.add(key=KEY, value=json.dumps(told))
+        model.metadata_props.add(key=key, value=str(model_card[key]))
+    model.metadata_props.add(key=KEY, value=json.dumps(model_card))
 
 
 def open_session(model: bytes | Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session on the CPU, with the runtime's own settings."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # it warns that `scene` is overridable, which is the point
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    """A session on the CPU, with the settings with which pellucid restores."""
+    return onnxruntime.InferenceSession(
+        model, session_options(threads), providers=["CPUExecutionProvider"]
+    )
 
 
 def onnx_runner(model: bytes | Path, image_io: bool, threads: int = 1) -> Run:

@@ -42,8 +42,8 @@ class Report:
     @property
     def counts(self) -> dict[str, int]:
         """{"supported": n, "slow": n, "unsupported": n}."""
-        told = [finding.verdict for finding in self.findings]
-        return {verdict.value: told.count(verdict) for verdict in Verdict}
+        verdicts = [finding.verdict for finding in self.findings]
+        return {verdict.value: verdicts.count(verdict) for verdict in Verdict}
 
     @property
     def ready(self) -> bool:
@@ -54,7 +54,7 @@ class Report:
     def lines(self) -> list[str]:
         """For people: the counts, then each kind of trouble once, worst first."""
         counts = self.counts
-        told = [
+        lines = [
             f"{self.title}: {len(self.findings)} layers, "
             + ", ".join(f"{counts[v.value]} {v.value}" for v in Verdict)
         ]
@@ -68,9 +68,9 @@ class Report:
             kinds = Counter(f.op for f in found_).most_common()
             ops = ", ".join(f"{op} x{n}" for op, n in kinds[:6]) + (", ..." if kinds[6:] else "")
             names = ", ".join(f.layer for f in found_[:3]) + (", ..." if len(found_) > 3 else "")
-            told.append(f"  {word}: {ops} ({names})")
-            told.append(f"    {why}. Change: {change}. [{source}]")
-        return told + [f"  note: {note}" for note in self.notes]
+            lines.append(f"  {word}: {ops} ({names})")
+            lines.append(f"    {why}. Change: {change}. [{source}]")
+        return lines + [f"  note: {note}" for note in self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -115,13 +115,13 @@ def _ports(element: ElementTree.Element, side: str) -> list[tuple[str, Shape]]:
     ]
 
 
-def _attributes(op: str, told: dict[str, str]) -> dict[str, Any]:
+def _attributes(op: str, data: dict[str, str]) -> dict[str, Any]:
     """Those that the rules ask for, as ONNX spells them."""
     if op in ("DepthToSpace", "SpaceToDepth"):
-        order = b"DCR" if told.get("mode") == "blocks_first" else b"CRD"
-        return {"blocksize": int(told.get("block_size", 1)), "mode": order}
+        order = b"DCR" if data.get("mode") == "blocks_first" else b"CRD"
+        return {"blocksize": int(data.get("block_size", 1)), "mode": order}
     if op == "Pad":
-        return {"mode": told.get("pad_mode", "constant").encode()}
+        return {"mode": data.get("pad_mode", "constant").encode()}
     return {}
 
 

@@ -51,11 +51,11 @@ class Estimate:
     @property
     def lines(self) -> list[str]:
         """For people: one line, and the assumptions under it."""
-        told = (
+        line = (
             f"{self.label} {self.title}, {self.width}x{self.height}, {self.precision}: "
             f"{self.low_ms:.1f} to {self.high_ms:.1f} ms ({self.macs / 1e9:.1f} GMAC)"
         )
-        return [told, *(f"  assumed: {assumption}" for assumption in self.assumptions)]
+        return [line, *(f"  assumed: {assumption}" for assumption in self.assumptions)]
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path)}

@@ -17,15 +17,15 @@ ANSWER_SIDES = (64, 512)
 SAMPLES_A_SIDE = 16
 
 
-def web_card(told: dict[str, object], restoration: Restoration) -> dict[str, object]:
-    """JSON-ready. told: the model's own card."""
+def web_card(card: dict[str, object], restoration: Restoration) -> dict[str, object]:
+    """JSON-ready. card: the model's own card."""
     kept = ("id", "purpose", "params", "license", "version", "sha256_weights", "macs_per_pixel")
-    return {key: told[key] for key in kept} | {
+    return {key: card[key] for key in kept} | {
         "files": {"network": NETWORK, "measure": MEASURE},
-        "multiple": told["tile_multiple"],
-        "receptive_field": told["receptive_field"],
-        "scene_size": told["scene_size"],
-        "degradations": told.get("degradations", []),
+        "multiple": card["tile_multiple"],
+        "receptive_field": card["receptive_field"],
+        "scene_size": card["scene_size"],
+        "degradations": card.get("degradations", []),
         "scene": {
             # The first entries are light, measured on a thumbnail; the others are measured on
             # bands of whole rows. As pellucid.scene does for the command.

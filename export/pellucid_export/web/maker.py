@@ -39,8 +39,8 @@ class WebMaker:
         models = cut_for_web(self._onnx.finished("fp32", None, image_io=False))
         onnx.save(models.network, folder / NETWORK)
         onnx.save(models.measure, folder / MEASURE)
-        told = web_card(self._source.card, self._source.restoration)
-        (folder / CARD).write_text(json.dumps(told) + "\n", "utf-8")
+        card = web_card(self._source.card, self._source.restoration)
+        (folder / CARD).write_text(json.dumps(card) + "\n", "utf-8")
         shutil.copy(Path(__file__).with_name(EXAMPLE), folder / EXAMPLE)
         return folder / NETWORK
 

@@ -92,5 +92,5 @@ class NodeRunner:
         self._listener.join()
         lines = b"".join(self._trouble).decode("utf-8", "replace").strip().splitlines()
         # Node shows the source first, which may be one line of 50 kB.
-        told = next((line for line in lines if re.match(r"\w*Error\b", line)), "no word from it")
-        return ExportError(f"onnxruntime-web in Node failed: {told.strip()[:300]}")
+        reason = next((line for line in lines if re.match(r"\w*Error\b", line)), "no word from it")
+        return ExportError(f"onnxruntime-web in Node failed: {reason.strip()[:300]}")

@@ -34,5 +34,5 @@ def open_call(
         raise
     except Exception as error:  # no engine has a base class for its errors
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        told = (lines[-1] if target.engine == "openvino" else lines[0]) if lines else repr(error)
-        raise ModelError(f"not loaded: {told[:240]}") from error
+        reason = (lines[-1] if target.engine == "openvino" else lines[0]) if lines else repr(error)
+        raise ModelError(f"not loaded: {reason[:240]}") from error

@@ -56,8 +56,8 @@ def open_onnxruntime(
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     ports = session.get_inputs()
     if len(ports) != 1 or ports[0].type != "tensor(float)":
-        told = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
-        raise ModelError(f"expected one float32 input, got {told}")
+        found = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
+        raise ModelError(f"expected one float32 input, got {found}")
     feeds = {ports[0].name: picture(ports[0].shape, size)}
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     card = read_card(metadata, path.stem)
@@ -69,10 +69,10 @@ def open_onnxruntime(
     used = session.get_providers()[0]
 
     def events() -> list[list[Event]]:
-        told: list[Event] = json.loads(Path(session.end_profiling()).read_text())
+        events: list[Event] = json.loads(Path(session.end_profiling()).read_text())
         if folder is not None:
             folder.cleanup()
-        return by_run(told)
+        return by_run(events)
 
     placed = "" if used == provider else used
     return Opened(lambda: session.run(None, feeds), card, placed, events=events)

@@ -42,10 +42,10 @@ def open_openvino(
     compiled = core.compile_model(model, target.device, settings)
     request = compiled.create_infer_request()
     used = ",".join(compiled.get_property("EXECUTION_DEVICES"))
-    told: list[list[Event]] = []
+    runs: list[list[Event]] = []
 
     def after() -> None:
-        told.append(
+        runs.append(
             [
                 {
                     "name": info.node_name,
@@ -65,7 +65,7 @@ def open_openvino(
         card,
         "" if same else used,
         after if layers else nothing,
-        lambda: undo_average(told) if target.kind == "cpu" else told,
+        lambda: undo_average(runs) if target.kind == "cpu" else runs,
     )
 
 
@@ -76,10 +76,10 @@ def undo_average(calls: Sequence[Sequence[Event]]) -> list[list[Event]]:
     n the mean is uncertain by 1 µs, so a time is by n µs; it may come out below zero and is left
     so, because cutting it off there would make sums too large.
     """
-    told: list[list[Event]] = []
+    runs: list[list[Event]] = []
     before: dict[str, float] = {}
     for n, events in enumerate(calls, 1):
         total = {event["name"]: n * event["us"] for event in events}
-        told.append([{**e, "us": total[e["name"]] - before.get(e["name"], 0.0)} for e in events])
+        runs.append([{**e, "us": total[e["name"]] - before.get(e["name"], 0.0)} for e in events])
         before |= total
-    return told
+    return runs

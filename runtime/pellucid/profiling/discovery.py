@@ -43,14 +43,14 @@ def find_targets(wanted: str = "auto") -> list[Target]:
     if wanted == "auto":
         return [target for target in found if not target.absent]
     kinds = ("cpu", "gpu", "npu") if wanted == "all" else (wanted,)
-    told = []
+    chosen = []
     for kind in kinds:
         fit = [target for target in found if target.kind == kind and not target.absent]
-        told += fit or [Target("any", kind.upper(), kind, _none_here(kind))]
+        chosen += fit or [Target("any", kind.upper(), kind, _none_here(kind))]
     if wanted == "all":
-        told += [target for target in found if target.kind == "any" and not target.absent]
-        told += [target for target in found if target.absent]
-    return told
+        chosen += [target for target in found if target.kind == "any" and not target.absent]
+        chosen += [target for target in found if target.absent]
+    return chosen
 
 
 def readers(path: Path, targets: Sequence[Target]) -> list[Target]:

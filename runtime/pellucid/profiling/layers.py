@@ -67,15 +67,15 @@ def read_layers(
     Means, because they add up: medians of skewed times sum to less than the median of the sum.
     """
     times: dict[str, float] = defaultdict(float)
-    told: dict[str, tuple[str, str, str, str]] = {}
+    described: dict[str, tuple[str, str, str, str]] = {}
     for event in (event for events in calls for event in events):
         found = _openvino(event) if target.engine == "openvino" else _onnxruntime(event)
         if found is not None:
             name, us, what = found
             times[name] += us / 1e3 / len(calls)
-            told.setdefault(name, what)
+            described.setdefault(name, what)
     layers = []
-    for name, (op, kernel, precision, device) in told.items():
+    for name, (op, kernel, precision, device) in described.items():
         ms = max(0.0, times[name])  # see undo_average
         share = ms / whole_ms
         flag, hint = _judge(op, kernel, device, share, target)
@@ -96,11 +96,11 @@ def _onnxruntime(event: Event) -> tuple[str, float, tuple[str, str, str, str]] |
     name = str(event.get("name", ""))
     if event.get("cat") != "Node" or not name.endswith("_kernel_time"):
         return None
-    told = event.get("args", {})
-    shapes = told.get("output_type_shape") or [{}]
+    details = event.get("args", {})
+    shapes = details.get("output_type_shape") or [{}]
     kind = next(iter(shapes[0]), "")
     precision = {"float": "f32", "float16": "f16", "uint8": "u8", "int8": "i8"}.get(kind, kind)
-    op, device = str(told.get("op_name", "")), str(told.get("provider", ""))
+    op, device = str(details.get("op_name", "")), str(details.get("provider", ""))
     # ONNX Runtime names no kernels; layers it made itself are its blocked-layout ones.
     return name.removesuffix("_kernel_time"), float(event["dur"]), (op, op, precision, device)
 

@@ -86,11 +86,11 @@ def profile_files(
     needs to load and to run twice.
     """
     end = clock() + conditions.budget
-    told = Profile(conditions)
+    profile = Profile(conditions)
     first_probe = matrix_peak(conditions.threads)
     for target in (t for t in targets if t.absent):
         row = Row("-", target.engine, target.device, 0, 0, State.ABSENT, target.absent)
-        told.rows.append(row)
+        profile.rows.append(row)
         say(row)
     here = [target for target in targets if not target.absent]
     groups = len(conditions.sizes) * len(files)
@@ -104,14 +104,14 @@ def profile_files(
             rows = _skipped(name, found, setting) if limit <= 0.0 else []
             if not rows:
                 rows, layered, hurried = _measure_file(path, name, found, setting)
-                told.layered += layered
-                told.hurried += hurried
-            told.rows += rows
+                profile.layered += layered
+                profile.hurried += hurried
+            profile.rows += rows
             for row in rows:
                 say(row)
-    told.peak = max(first_probe, matrix_peak(conditions.threads))
-    told.rows = [_with_peak(row, told.peak) for row in told.rows]
-    return told
+    profile.peak = max(first_probe, matrix_peak(conditions.threads))
+    profile.rows = [_with_peak(row, profile.peak) for row in profile.rows]
+    return profile
 
 
 def _with_peak(row: Row, peak: float) -> Row:
@@ -186,7 +186,7 @@ def _turns(
     """(the reference's times, those of each of `ready`). What stops meanwhile leaves `ready`, gets
     its reason into `rows`, and the others begin anew."""
 
-    def told(call: Callable[[], object]) -> Callable[[], object]:
+    def watched(call: Callable[[], object]) -> Callable[[], object]:
         def run() -> object:
             try:
                 return call()
@@ -197,7 +197,7 @@ def _turns(
 
     conditions, clock = setting.conditions, setting.clock
     while ready:
-        calls = [setting.yardstick, *(told(opened.call) for _, _, opened in ready)]
+        calls = [setting.yardstick, *(watched(opened.call) for _, _, opened in ready)]
         left = max(0.0, last - clock()) / (2 if conditions.layers else 1)
         try:
             reference, *series = take_turns(calls, conditions.seconds, limit=left, clock=clock)

@@ -50,12 +50,12 @@ def _model(
 
 
 def _node(op: str, inputs: Sequence[str], output: str, pads: Sequence[int] = ()) -> bytes:
-    told = b"".join(_bytes(1, name.encode()) for name in inputs)
-    told += _bytes(2, output.encode()) + _bytes(3, output.encode()) + _bytes(4, op.encode())
+    node = b"".join(_bytes(1, name.encode()) for name in inputs)
+    node += _bytes(2, output.encode()) + _bytes(3, output.encode()) + _bytes(4, op.encode())
     if pads:
         values = b"".join(_number(8, value) for value in pads)
-        told += _bytes(5, _bytes(1, b"pads") + values + _number(20, INTS))
-    return told
+        node += _bytes(5, _bytes(1, b"pads") + values + _number(20, INTS))
+    return node
 
 
 def _tensor(name: str, value: NDArray[np.float32]) -> bytes:

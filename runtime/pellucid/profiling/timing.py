@@ -55,7 +55,7 @@ def take_turns(
     The order turns by one every round: no call always follows the same other. `warm_up` rounds
     are dropped.
     """
-    told = [Series() for _ in calls]
+    series = [Series() for _ in calls]
     last = clock() + limit
     for _ in range(warm_up):
         for call in calls:
@@ -67,13 +67,13 @@ def take_turns(
         if index >= 1 and now >= last:
             break
         if index >= FEWEST and now >= begun + planned:
-            settled = all(ratio_error(own, told[0]) <= SETTLED for own in told[1:])
+            settled = all(ratio_error(own, series[0]) <= SETTLED for own in series[1:])
             if settled or now >= begun + PATIENCE * planned:
                 break
         for place in range(len(calls)):
             which = (place + index) % len(calls)
-            _time(calls[which], told[which], clock)
-    return told
+            _time(calls[which], series[which], clock)
+    return series
 
 
 def ratio(own: Series, reference: Series) -> float:

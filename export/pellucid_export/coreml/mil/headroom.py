@@ -82,20 +82,20 @@ class Headroom:
         """For people: the verdict, then the tightest tensors."""
         over, broken = self.first_overflow, self.first_non_finite
         if over is not None:
-            told = [
+            lines = [
                 f"fp16 overflow: first in {over.op} {over.name}, |x| up to {over.peak:.6g} where "
                 f"fp16 ends at {FP16_MAX:.0f}; keep that op in fp32 or scale its weights down"
             ]
         elif broken is not None:
-            told = [f"not finite: first in {broken.op} {broken.name}"]
+            lines = [f"not finite: first in {broken.op} {broken.name}"]
         else:
-            told = ["no fp16 overflow on these inputs"]
+            lines = ["no fp16 overflow on these inputs"]
         for layer in self.tightest():
-            told.append(
+            lines.append(
                 f"{layer.op} {layer.name}: |x| up to {layer.peak:.4g}, "
                 f"headroom {layer.headroom:.0f}x, subnormal {layer.subnormal:.1%}"
             )
-        return told
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -15,8 +15,8 @@ def pad(
     x: Tensor, pad: Tensor, mode: str = "constant", constant_val: float | Tensor = 0.0
 ) -> Tensor:
     """`pad` holds (before, after) for as many of the last dimensions as it has pairs."""
-    told = ints(pad)
-    pairs = list(zip(told[0::2], told[1::2], strict=True))
+    sides = ints(pad)
+    pairs = list(zip(sides[0::2], sides[1::2], strict=True))
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs
     if mode == "constant":
         padded = np.pad(x.numpy(), widths, constant_values=float(constant_val))

@@ -32,8 +32,8 @@ def paddings(
     if pad_type == "valid":
         return [(0, 0)] * len(size)
     if pad_type == "custom":
-        told = [0] * (2 * len(size)) if pad is None else ints(pad)
-        return list(zip(told[0::2], told[1::2], strict=True))
+        sides = [0] * (2 * len(size)) if pad is None else ints(pad)
+        return list(zip(sides[0::2], sides[1::2], strict=True))
     pairs = []
     for n, k, s, d in zip(size, kernel, stride, dilation, strict=True):
         total = max((math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n, 0)

@@ -179,8 +179,10 @@ class Program:
             size in (None, got) for size, got in zip(wanted, given.shape, strict=True)
         )
         if not fits:
-            told = ["any" if size is None else size for size in wanted]
-            raise MLProgramError(f"{self.name}: input {name} is {told}, got {list(given.shape)}")
+            expected = ["any" if size is None else size for size in wanted]
+            raise MLProgramError(
+                f"{self.name}: input {name} is {expected}, got {list(given.shape)}"
+            )
         enumerated = self.features[name].multiArrayType.enumeratedShapes.shapes
         allowed = [list(shape.shape) for shape in enumerated]
         if allowed and list(given.shape) not in allowed:
