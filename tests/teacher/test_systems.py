@@ -87,6 +87,9 @@ class Noisy:
 
     extra = ""
 
+    def describe(self) -> str:
+        return "waves"
+
     def pictures(self, seed: int, index: int) -> tuple[np.ndarray[Any, Any], ...]:
         rng = np.random.default_rng([seed, index])
         rows, columns = np.mgrid[:16, :16] / 16.0

@@ -48,6 +48,10 @@ class Clips:
         clip = self.draw(cycle[index // self.synthesis.hold % len(cycle)], rng)
         return clip.degraded, clip.clean, clip.flow
 
+    def describe(self) -> str:
+        """The synthesis' description, and the length of a clip."""
+        return f"{self.synthesis.describe()}, {self.frames} frames"
+
     def draw(self, task: str, rng: Generator) -> Clip:
         """One clip of `task`."""
         clean = self._moving(rng)

@@ -12,7 +12,9 @@ Two simpler layouts work too: a folder of photos, degraded by synthesis, and a f
 and target/, learned as it is.
 """
 
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import cv2
@@ -27,6 +29,7 @@ Pixels = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 SMALLEST_SIDE = 160
+_FINGERPRINT_STRIDE = 997  # values; prime, so that rows of any length are met at all columns
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,19 @@ class Corpus:
     rain_layers: list[Image] = field(default_factory=list)
     snow_layers: list[Image] = field(default_factory=list)
     depth: list[tuple[Pixels, Image]] = field(default_factory=list)  # (photo, metres)
+
+    def fingerprint(self) -> str:
+        """16 hex digits that another set, size or order of pictures changes."""
+        digest = hashlib.sha256()
+        for part in fields(self):
+            items: Iterable[object] = getattr(self, part.name)
+            digest.update(part.name.encode())
+            for item in items:
+                for picture in item if isinstance(item, tuple) else (item,):
+                    array = np.asarray(picture)
+                    digest.update(str(array.shape).encode())
+                    digest.update(array.reshape(-1)[::_FINGERPRINT_STRIDE].tobytes())
+        return digest.hexdigest()[:16]
 
 
 def load_corpus(root: Path, leave_out: frozenset[str] = frozenset()) -> Corpus:

@@ -1,5 +1,6 @@
 """Endless, resumable stream of training batches from worker processes."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,9 @@ class Samples(Protocol):
 
     def pictures(self, seed: int, index: int) -> tuple[Image, ...]:
         """(degraded, clean), and the flow if it is a clip."""
+
+    def describe(self) -> str:
+        """What is drawn from what, in words; other pictures or crops have another description."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,12 @@ def single_thread_opencv() -> None:
     cv2.setNumThreads(0)
 
 
+def _leave_signals_to_parent(_: int) -> None:
+    """Ctrl-C and a job's SIGTERM reach every process; the parent finishes its step first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def batches(
     samples: Samples, seed: int, shard: Shard, first: int, last: int, workers: int
 ) -> Iterator[Batch]:
@@ -86,6 +96,7 @@ def batches(
         batch_size=shard.size,
         num_workers=workers,
         prefetch_factor=8 if workers else None,
+        worker_init_fn=_leave_signals_to_parent if workers else None,
     )
     for tensors in loader:
         yield Batch(*tensors)

@@ -102,6 +102,12 @@ class Synthesis:
         degraded, clean, _ = self.sample(seed, index)
         return degraded, clean
 
+    def describe(self) -> str:
+        """Pictures, by number and fingerprint, and the side of a crop."""
+        corpus = self.corpus
+        count = len(corpus.clean) + len(corpus.own)
+        return f"{count} photos ({corpus.fingerprint()}), crops of {self.crop} px"
+
     def sample(self, seed: int, index: int) -> tuple[Image, Image, str]:
         """Sample `index` of stream `seed`: (degraded, clean, task), images (crop, crop, 3)."""
         rng = np.random.default_rng([seed, index])

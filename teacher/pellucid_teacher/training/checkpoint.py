@@ -13,18 +13,20 @@ from .muon import MuonAndAdam
 
 # What changes no number of a run but in rounding: where samples are made, how often the state is
 # written, whether the network is compiled.
-_FREE = ("workers", "save_every", "compile")
+_FREE = ("workers", "save_every", "save_seconds", "compile")
 
 
 @dataclass
 class RunState:
-    """What a step changes. elapsed: training seconds of all sessions of the run."""
+    """What a step changes. elapsed: seconds of all sessions of the run. data: description of
+    the samples, which no step changes."""
 
     model: nn.Module
     average: AveragedModel
     optimizer: MuonAndAdam
     step: int = 0
     elapsed: float = 0.0
+    data: str = ""
 
 
 def save(path: Path, config: Any, processes: int, state: RunState) -> None:
@@ -33,6 +35,7 @@ def save(path: Path, config: Any, processes: int, state: RunState) -> None:
         "config": asdict(config) | {"processes": processes},
         "step": state.step,
         "elapsed": state.elapsed,
+        "data": state.data,
         "model": state.model.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -45,8 +48,8 @@ def save(path: Path, config: Any, processes: int, state: RunState) -> None:
 def resume(path: Path, config: Any, processes: int, state: RunState) -> None:
     """Load a checkpoint into `state` if there is one.
 
-    Raises ValueError, naming what differs, if it was written by another recipe, by another number
-    of processes (their samples would differ) or for another network.
+    Raises ValueError, two lines that name what differs, if it was written by another recipe, by
+    another number of processes (their samples would differ), on other data or for another network.
     """
     if not path.exists():
         return
@@ -55,14 +58,33 @@ def resume(path: Path, config: Any, processes: int, state: RunState) -> None:
     differs = [k for k in ours if k not in _FREE and ours[k] != theirs.get(k)]
     if differs:
         listed = ", ".join(f"{k}: {theirs.get(k)} then, {ours[k]} now" for k in differs)
-        raise ValueError(f"{path} was written by another recipe ({listed}); use a new folder")
-    try:
-        state.model.load_state_dict(told["model"])
-    except RuntimeError as error:
-        raise ValueError(f"{path} holds another network: {error}; use a new folder") from error
+        raise _refusal(path, f"was written by another recipe ({listed})")
+    if state.data and told.get("data") and told["data"] != state.data:
+        raise _refusal(path, f"was trained on other data: {told['data']} then, {state.data} now")
+    if difference := _difference(told["model"], state.model.state_dict()):
+        raise _refusal(path, f"holds another network, of another --preset perhaps ({difference})")
+    state.model.load_state_dict(told["model"])
     state.average.load_state_dict(told["average"])
     state.optimizer.load_state_dict(told["optimizer"])
     state.step, state.elapsed = int(told["step"]), float(told["elapsed"])
+
+
+def _refusal(path: Path, what: str) -> ValueError:
+    return ValueError(
+        f"{path} {what}.\nGo on with what the run was begun with, or give another folder with -o."
+    )
+
+
+def _difference(theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> str:
+    """The first tensor that differs in name or shape; empty if all agree."""
+    for name in [*ours, *theirs]:
+        then, now = (
+            "absent" if name not in side else "x".join(map(str, side[name].shape)) or "a number"
+            for side in (theirs, ours)
+        )
+        if then != now:
+            return f"{name}: {then} then, {now} now"
+    return ""
 
 
 def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], int]:

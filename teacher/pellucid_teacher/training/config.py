@@ -16,7 +16,8 @@ class TrainConfig:
     ema: decay of the averaged weights, the ones that are kept, once a run is long enough for it
     (see _follow); they move every `ema_every` steps.
     clip: largest gradient norm; the default is always exceeded, so that every step has one length,
-    whatever its task's error. save_every: steps between checkpoints. seed: of data and noise.
+    whatever its task's error. save_every, save_seconds: between checkpoints, whichever comes first.
+    seed: of data and noise.
     compile: by torch.compile, which needs a C++ compiler; the student's steps take a fifth less
     time on a CPU.
     """
@@ -39,6 +40,7 @@ class TrainConfig:
     seed: int = 1
     workers: int = 1
     save_every: int = 1000
+    save_seconds: float = 60.0
     bf16: bool = False
     compile: bool = False
 

@@ -6,7 +6,7 @@
 One CPU, one GPU or many: accelerate decides from how the program was started (`torchrun` or
 `accelerate launch` for several processes); nothing here changes. A run is a folder, `state.pt` in
 it holds everything that the next step depends on, so a killed run goes on with the losses it would
-have had.
+have had. It is written every minute, at the end, and on Ctrl-C and SIGTERM, after the step at hand.
 """
 
 import re
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -29,6 +28,7 @@ from ..data.stream import Batch, Samples, Shard, batches
 from ..system import System, with_network
 from .checkpoint import RunState, resume, save
 from .config import TrainConfig as TrainConfig
+from .interruption import Interruption
 from .muon import MuonAndAdam
 
 
@@ -60,15 +60,18 @@ def train(
     config: TrainConfig,
     folder: Path,
     minutes: float | None = None,
+    began: float | None = None,
 ) -> Iterator[Report]:
     """Train `system.network` in place, resuming from folder/state.pt if there is one.
 
     minutes: time budget of the whole run over all its sessions; the learning rate is annealed to it
     and the run ends with it, or with config.steps, whichever comes first.
+    began: `time.monotonic()` at which the command began, so that loading counts; None: now.
+    Raises KeyboardInterrupt, with the state saved, after Ctrl-C or SIGTERM.
     Raises ValueError if the checkpoint was written by another recipe.
     """
     with flushed_denormals():
-        yield from _train(system, samples, config, folder, minutes)
+        yield from _train(system, samples, config, folder, minutes, began)
 
 
 @contextmanager
@@ -92,14 +95,16 @@ def _train(
     config: TrainConfig,
     folder: Path,
     minutes: float | None,
+    began: float | None,
 ) -> Iterator[Report]:
+    called = time.monotonic()
     accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
     folder.mkdir(parents=True, exist_ok=True)
     path, processes = folder / "state.pt", accelerator.num_processes
     model = system.network.to(accelerator.device)
     optimizer = _optimizer(model, config)
     average = AveragedModel(model, multi_avg_fn=partial(_follow, config.ema))
-    state = RunState(model, average, optimizer)
+    state = RunState(model, average, optimizer, data=samples.describe())
     resume(path, config, processes, state)
     wrapped = accelerator.prepare_model(model)
     if config.compile:
@@ -114,40 +119,48 @@ def _train(
         config.workers,
     )
     averaged = with_network(system, average.module)
-    start, saved_at = time.monotonic() - state.elapsed, state.step
-    while state.step < config.steps:
-        state.elapsed = time.monotonic() - start
-        progress = _agree(_progress(config, state, minutes), accelerator)
-        if progress >= 1.0:
-            break
-        lr = learning_rate(config, state.step, progress)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group["scale"]
-        micro = list(islice(stream, config.accumulate))
-        system.network = wrapped
-        try:
-            value = _step(system, micro, config, state.step, optimizer, accelerator)
-        finally:
-            system.network = model
-        state.step += 1
-        if state.step % config.ema_every == 0:
-            average.update_parameters(model)
-        if state.step % config.save_every == 0:
-            saved_at = state.step
-            if accelerator.is_main_process:
-                save(path, config, processes, state)
-        yield Report(
-            state.step,
-            value,
-            lr,
-            state.elapsed,
-            progress,
-            averaged,
-            accelerator.is_main_process,
-        )
-    if state.step != saved_at and accelerator.is_main_process:
-        save(path, config, processes, state)
+    start = (called if began is None else began) - state.elapsed
+    saved_at, saved, stopping = state.step, time.monotonic(), False
+    interruption = Interruption()
+    with interruption.listening():
+        while state.step < config.steps:
+            # Here and not after the step: what the caller does to the network belongs to it.
+            due = time.monotonic() - saved >= config.save_seconds
+            if state.step != saved_at and (due or state.step % config.save_every == 0):
+                saved_at, saved = state.step, time.monotonic()
+                if accelerator.is_main_process:
+                    save(path, config, processes, state)
+            state.elapsed = time.monotonic() - start
+            progress = _progress(config, state, minutes)
+            progress, stopping = _agree(progress, interruption.asked, accelerator)
+            if stopping or progress >= 1.0:
+                break
+            lr = learning_rate(config, state.step, progress)
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group["scale"]
+            micro = list(islice(stream, config.accumulate))
+            system.network = wrapped
+            try:
+                value = _step(system, micro, config, state.step, optimizer, accelerator)
+            finally:
+                system.network = model
+            state.step += 1
+            if state.step % config.ema_every == 0:
+                average.update_parameters(model)
+            yield Report(
+                state.step,
+                value,
+                lr,
+                state.elapsed,
+                progress,
+                averaged,
+                accelerator.is_main_process,
+            )
+        if state.step != saved_at and accelerator.is_main_process:
+            save(path, config, processes, state)
     accelerator.wait_for_everyone()
+    if stopping:
+        raise KeyboardInterrupt
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> MuonAndAdam:
@@ -208,8 +221,11 @@ def _progress(config: TrainConfig, state: RunState, minutes: float | None) -> fl
     return by_steps if minutes is None else max(by_steps, state.elapsed / (60.0 * minutes))
 
 
-def _agree(progress: float, accelerator: Accelerator) -> float:
-    """The main process's clock counts for all, or some would stop while others wait."""
+def _agree(progress: float, asked: bool, accelerator: Accelerator) -> tuple[float, bool]:
+    """The main process's clock and anybody's signal count for all, or some would stop while others
+    wait for them."""
     if accelerator.num_processes == 1:
-        return progress
-    return float(broadcast(torch.tensor(progress, device=accelerator.device)))
+        return progress, asked
+    mine = [progress if accelerator.is_main_process else 0.0, float(asked)]
+    told = accelerator.reduce(torch.tensor(mine, device=accelerator.device), "sum")
+    return float(told[0]), bool(told[1] > 0)
