@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from pellucid import PellucidError, Restorer, __version__
+from pellucid.degradations import read_choice
 from pellucid.recurrent import find_frames
 from pellucid.video import VideoOptions, is_video
 
 from . import demo as demo_command
 from .batch import command as batch
+from .choice import FIX_HELP, IGNORE_HELP
 from .doctor import command as doctor
 from .evaluate import clip as evaluate_clip
 from .evaluate import command as evaluate
@@ -45,7 +47,10 @@ app = typer.Typer(
 )
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name or an .onnx file.")]
-StepsOption = Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=3, help="Passes; each costs as much (default: the model's)."),
+]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: a few).")]
 EngineOption = Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")]
 
@@ -55,8 +60,10 @@ def restore_(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders, globs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder, or a file for one input.")],
     model: ModelOption = "tiny",
-    steps: StepsOption = 1,
+    steps: StepsOption = None,
     strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 input .. 1 restored.")] = 1.0,
+    fix: Annotated[str | None, typer.Option(help=FIX_HELP)] = None,
+    ignore: Annotated[str | None, typer.Option(help=IGNORE_HELP)] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Also write before/after.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Into subfolders.")] = False,
@@ -75,22 +82,26 @@ def restore_(
     """Restore photos and videos and write the results to OUT; - is standard input or output.
 
     What is there already is left alone, so that the same command goes on with a batch.
+    What is wrong with each is measured and told; where nothing is, it is left as it is.
     A video that is interrupted goes on where it stopped when the same command runs again.
     """
+    choice = read_choice(fix, ignore)
     begin, stop = restore_video.seconds(start) or 0.0, restore_video.seconds(end)
     clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
     if is_pipe(inputs, out):
         restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
-        one = restore.Options(strength, quality, compare, overwrite)
+        choice.check(restorer.card.degradations, restorer.card.id)
+        one = restore.Options(strength, quality, compare, overwrite, choice=choice)
         restore_pipe(inputs[0], out, restorer, one)
         return
     plan = make_plan(inputs, out, recursive)
     restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
-    path = find_frames(model) if chain and steps == 1 else None
+    choice.check(restorer.card.degradations, restorer.card.id)
+    path = find_frames(model) if chain and steps in (None, 1) else None
     frames = None
     if path is not None and any(is_video(job.source) for job in plan.jobs):
         frames = Restorer(path, threads=threads, engine=engine)
-    options = restore.Options(strength, quality, compare, overwrite, clip, frames)
+    options = restore.Options(strength, quality, compare, overwrite, clip, frames, choice)
     results = restore.run_jobs(plan.jobs, restorer, options, quiet=json_report)
     restore.print_summary(results, json_report, plan.passed_over)
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
@@ -169,7 +180,7 @@ def demo_(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "demo-out"
     ),
-    steps: StepsOption = 1,
+    steps: StepsOption = None,
 ) -> None:
     """Restore the bundled sample photos and show what it did."""
     demo_command.run(out, steps)

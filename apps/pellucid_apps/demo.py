@@ -13,7 +13,7 @@ SAMPLES = Path(__file__).parent / "samples"
 PER_ROW = 2  # samples side by side, each as a before/after couple
 
 
-def run(out: Path, steps: int) -> None:
+def run(out: Path, steps: int | None) -> None:
     """Restore every sample into `out`, print the table and the path of the picture."""
     degraded = sorted((SAMPLES / "degraded").glob("*.png"))
     if not degraded:

@@ -19,7 +19,8 @@ class ModelCard:
     `scene` input, 0 if there is none. steps: calls of the network inside the file. scale: sides of
     the output over those of the input. mask: whether a second input tells which pixels to restore.
     degradations: names of the amounts that end the `scene` input, in their order.
-    weights_sha256: of the weights that the file was made from, "" if unknown.
+    weights_sha256: of the weights that the file was made from, "" if unknown. default_steps: calls
+    of the file that pay best, where the user does not say.
     """
 
     id: str
@@ -37,6 +38,7 @@ class ModelCard:
     mask: bool = False
     degradations: tuple[str, ...] = ()
     weights_sha256: str = ""
+    default_steps: int = 1
 
     def __post_init__(self) -> None:
         if self.scale < 1:
@@ -76,6 +78,7 @@ def read_card(metadata: dict[str, str], name: str) -> ModelCard:
             mask=bool(card.get("mask", False)),
             degradations=tuple(str(name) for name in card.get("degradations", ())),
             weights_sha256=str(card.get("sha256_weights", "")),
+            default_steps=int(card.get("default_steps", 1)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(

@@ -74,6 +74,13 @@ class Choice:
     ignore: frozenset[str] = frozenset()
     least: float = FOUND
 
+    def __str__(self) -> str:
+        """As the options that make it; empty if the model decides alone."""
+        fixed = [name if a is None else f"{name}={a:g}" for name, a in (self.fix or {}).items()]
+        parts = [ALL] * self.everything + sorted(fixed)
+        fix = f"--fix {','.join(parts)}" if parts else ""
+        return f"{fix} --ignore {','.join(sorted(self.ignore))}".strip() if self.ignore else fix
+
     @property
     def is_blind(self) -> bool:
         """Whether the model decides alone."""

@@ -52,7 +52,7 @@ class Restorer:
     """Restores pictures with a bundled model or any exported file.
 
     model: a bundled name ("tiny") or the path of an .onnx file or an OpenVINO .xml file.
-    steps: calls of the model, 1 to 3; each costs as much again (steps.py).
+    steps: calls of the model, 1 to 3; each costs as much again (steps.py). None takes the card's.
     threads: CPU threads; None picks a number that leaves a laptop usable.
     memory_mb: working memory of the network; larger pictures go through tiles, with equal result.
     engine: "onnxruntime", "openvino", or "auto": OpenVINO for .xml files only.
@@ -67,20 +67,22 @@ class Restorer:
         self,
         model: str | Path = "tiny",
         *,
-        steps: int = 1,
+        steps: int | None = None,
         threads: int | None = None,
         memory_mb: int = 360,
         engine: str = "auto",
     ) -> None:
         if memory_mb < 50:
             raise ModelError(f"memory_mb must be at least 50, got {memory_mb}")
-        if not 1 <= steps <= MOST_STEPS:
+        if steps is not None and not 1 <= steps <= MOST_STEPS:
             raise ModelError(f"steps must be 1 to {MOST_STEPS}, got {steps}")
         path = find_model(model)
         self._engine = open_engine(path, threads, engine)
         self.digest = model_digest(path)
-        self.steps = steps
         card = self._engine.card
+        alone = card.steps > 1 or self._engine.takes_state
+        self.steps = steps or (1 if alone else card.default_steps)
+        steps = self.steps
         if card.scale != 1:
             raise ModelError(
                 f"{card.id} makes pictures {card.scale} times as large; Restorer takes models that "

@@ -37,7 +37,10 @@ def test_found_is_told_largest_first() -> None:
     ],
 )
 def test_choices(fix: Any, ignore: Any, told: dict[str, float]) -> None:
-    assert read_choice(fix, ignore).apply(RAINY).amounts == told
+    choice = read_choice(fix, ignore)
+    assert choice.apply(RAINY).amounts == told
+    fixed, _, ignored = str(choice).removeprefix("--fix ").partition("--ignore ")
+    assert read_choice(fixed.strip() or None, ignored) == choice
 
 
 @pytest.mark.parametrize(

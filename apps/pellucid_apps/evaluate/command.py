@@ -5,7 +5,7 @@ for those of the whole set.
 """
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pai
 
 from ..page import Shown
 from .figures import Evaluation, Score, SetFigures
-from .models import IDENTITY, Restore, Subject
+from .models import IDENTITY, Look, Restore, Subject
 from .perceptual import Distance
 from .report import choose_columns, header, row
 
@@ -65,7 +65,14 @@ def measure(
         for steps, restore in subject.runs:
             last = steps == subject.runs[-1][0]
             scores = _measure_set(
-                chosen, steps, restore, protocol, distance, report, keep_pictures and last
+                chosen,
+                steps,
+                restore,
+                protocol,
+                distance,
+                report,
+                keep_pictures and last,
+                subject.look,
             )
             headline = "y" if chosen.luma or protocol.luma else "rgb"
             name = set_name(chosen, protocol)
@@ -106,6 +113,7 @@ def _measure_set(
     distance: Distance | None,
     report: Evaluation,
     keep_pictures: bool,
+    look: Look | None,
 ) -> list[Score]:
     scores: list[Score] = []
     low_light = chosen.task == "lowlight"
@@ -118,10 +126,13 @@ def _measure_set(
         restored = given if restore is None else restore(given)
         ms = 1e3 * (time.perf_counter() - start)
         before, after = as_8_bits(given), as_8_bits(restored)
+        found = "" if look is None else str(look(given))
         score = _score(name, steps, pair, before, after, ms, distance, low_light)
+        score = replace(score, found=found)
         if keep_pictures and len(scores) < _PICTURES:
             captions = f"{score.psnr_in:.2f} dB", f"{score.psnr_out:.2f} dB"
-            report.pictures.append(Shown(f"{name} / {pair.name}", before, after, *captions))
+            title = f"{name} / {pair.name}" + (f": {found}" if found else "")
+            report.pictures.append(Shown(title, before, after, *captions))
         scores.append(score)
     report.scores.extend(scores)
     return scores
@@ -170,7 +181,9 @@ def _score(
 
 def _means(scores: list[Score]) -> dict[str, float]:
     means = {}
-    for column in (f.name for f in fields(Score) if f.name not in ("set", "name", "steps")):
+    for column in (
+        f.name for f in fields(Score) if f.name not in ("set", "name", "steps", "found")
+    ):
         values = [getattr(score, column) for score in scores]
         if None not in values:
             means[column] = float(np.mean(values))

@@ -10,7 +10,8 @@ class Score:
     """Figures of one picture; `_in` as given to the model, `_out` restored. y: BT.601 luma.
 
     st_lpips: None without that package. psnr_gt_mean: None but for low light; output scaled to the
-    clean picture's mean. ms_mp: milliseconds a megapixel.
+    clean picture's mean. ms_mp: milliseconds a megapixel. found: what is wrong, in words, if the
+    model can tell.
     """
 
     set: str
@@ -31,6 +32,7 @@ class Score:
     psnr_gt_mean_in: float | None
     psnr_gt_mean_out: float | None
     ms_mp: float
+    found: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,25 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pellucid import PellucidError, Restorer
+from pellucid import Found, PellucidError, Restorer
 
 Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> same
+
+Look = Callable[[NDArray[Any]], Found]
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is measured. runs: (steps, how to restore), None for the inputs themselves.
 
-    weights_sha256: of an exported file's weights, "" for anything else.
+    weights_sha256: of an exported file's weights, "" for anything else. look: what is wrong with a
+    picture, if the model can tell.
     """
 
     label: str
     runs: tuple[tuple[int, Restore | None], ...]
     weights_sha256: str = ""
+    look: Look | None = None
 
 
 IDENTITY = Subject("identity", ((0, None),))
@@ -62,7 +66,8 @@ def open_model(
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
     card = restorers[0].card
     runs = tuple((count * card.steps, r) for count, r in zip(steps, restorers, strict=True))
-    return Subject(card.id, runs, card.weights_sha256)
+    look = restorers[0].look if card.degradations else None
+    return Subject(card.id, runs, card.weights_sha256, look)
 
 
 def _open_weights(

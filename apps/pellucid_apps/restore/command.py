@@ -3,11 +3,14 @@
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pellucid import PellucidError, PhotoError, Restorer, read_photo, video
+from pellucid.degradations import BLIND, Choice
+from pellucid.image.encode import same_format
+from pellucid.image.formats import HEAD_BYTES, format_of
 from pellucid.image.photo import SUFFIXES, write_atomically
 
 from ..progress import Progress
@@ -25,6 +28,7 @@ class Options:
     overwrite: bool = False
     clip: video.VideoOptions = video.VideoOptions()
     frames: Restorer | None = None  # of videos, for a chain
+    choice: Choice = BLIND
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Result:
     """What became of one input. ms: network and tiles, without reading and writing.
 
     done: the result was there before and was left alone.
+    found: amounts by name, of a video the mean over its frames; None if the model cannot tell.
+    told: the same in words, and what was made of it. left: whether it was left as it is.
     """
 
     source: str
@@ -41,6 +47,9 @@ class Result:
     error: str | None = None
     notes: tuple[str, ...] = ()
     done: bool = False
+    found: Mapping[str, float] | None = None
+    told: str = ""
+    left: bool = False
 
 
 def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
@@ -86,16 +95,18 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     if there and (not options.compare or job.sheet.exists() or video.is_video(job.source)):
         return Result(str(job.source), str(target), done=True)
     if video.is_video(job.source):
-        size, ms, notes = restore_video.restore_one(
-            job.source,
-            target,
-            restorer,
-            options.strength,
-            options.clip,
-            progress,
-            options.frames,
+        how = restore_video.How(restorer, options.strength, options.frames, options.choice)
+        done = restore_video.restore_one(job.source, target, how, options.clip, progress)
+        return Result(
+            str(job.source),
+            str(target),
+            done.size,
+            done.ms,
+            notes=done.notes,
+            found=rounded(done.found.amounts),
+            told=done.found.describe(),
+            left=0 < done.found.frames == done.found.left,
         )
-        return Result(str(job.source), str(target), size, ms, notes=notes)
     if options.compare and job.sheet.exists() and not options.overwrite:
         raise PhotoError(f"{job.source}: {job.sheet} exists; use --overwrite to replace it")
     photo = read_photo(job.source)
@@ -103,13 +114,16 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     if target.suffix.lower() not in SUFFIXES:
         raise PhotoError(f"cannot write {target.suffix or 'a name without suffix'}")
     start = time.perf_counter()
-    restorer.restore_photo(photo, options.strength, progress.tiles)
+    restorer.restore_photo(photo, options.strength, progress.tiles, options.choice)
+    left = photo.found is not None and not options.choice.acts_on(photo.found)
     ms = 1e3 * (time.perf_counter() - start)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PhotoError(f"{target.parent}: cannot make folder ({error.strerror})") from error
-    if not there:  # else only its sheet is missing
+    if left and not there and _is_format_of(target, job.source):
+        write_atomically(target, job.source.read_bytes())  # coding it again would change it
+    elif not there:  # else only its sheet is missing
         photo.save(target, options.quality)
     notes = photo.notes
     if before is not None:
@@ -119,7 +133,28 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
         except (PhotoError, RuntimeError) as error:  # the photo itself is restored and written
             notes = (*notes, f"no before/after sheet ({error})")
     height, width = photo.pixels.shape[:2]
-    return Result(str(job.source), str(target), f"{width}x{height}", round(ms, 1), notes=notes)
+    return Result(
+        str(job.source),
+        str(target),
+        f"{width}x{height}",
+        round(ms, 1),
+        notes=notes,
+        found=None if photo.found is None else rounded(photo.found.amounts),
+        told="" if photo.found is None else options.choice.describe(photo.found),
+        left=left,
+    )
+
+
+def _is_format_of(target: Path, source: Path) -> bool:
+    """Whether a photo's own bytes may stand under the target's name."""
+    with source.open("rb") as file:
+        kind = format_of(file.read(HEAD_BYTES), source.name)
+    return same_format(target.suffix.lower(), f".{kind}")
+
+
+def rounded(amounts: Mapping[str, float]) -> dict[str, float] | None:
+    """Amounts for a report; None where there are none."""
+    return {name: round(amount, 3) for name, amount in amounts.items()} or None
 
 
 def _line(result: Result) -> str:
@@ -128,7 +163,10 @@ def _line(result: Result) -> str:
     if result.done:
         return f"done    {result.source}  -> {result.target} (there already; --overwrite redoes it)"
     notes = "".join(f"\n        note: {note}" for note in result.notes)
-    return f"ok      {result.source}  {result.size}  {result.ms:.0f} ms  -> {result.target}{notes}"
+    told = f"  {result.told}" if result.told else ""
+    what = "as is  " if result.left else "ok     "
+    took = f"{result.ms:.0f} ms"
+    return f"{what} {result.source}  {result.size}{told}  {took}  -> {result.target}{notes}"
 
 
 def print_summary(
@@ -137,10 +175,12 @@ def print_summary(
     """passed_over: files in the folders that are no pictures pellucid reads."""
     failed = sum(r.error is not None for r in results)
     done = sum(r.done for r in results)
-    restored = len(results) - failed - done
+    left = sum(r.left for r in results)
+    restored = len(results) - failed - done - left
     if as_json:
         told = {
             "restored": restored,
+            "left": left,
             "already_done": done,
             "failed": failed,
             "passed_over": [*map(str, passed_over)],
@@ -148,6 +188,7 @@ def print_summary(
         print(json.dumps(told | {"files": [asdict(r) for r in results]}, indent=1))
         return
     already = f", {done} already done" if done else ""
-    print(f"{restored} restored{already}, {failed} failed")
+    as_they_are = f", {left} left as they are" if left else ""
+    print(f"{restored} restored{as_they_are}{already}, {failed} failed")
     if passed_over:
         print(describe_passed_over(passed_over))

@@ -24,14 +24,16 @@ def is_pipe(inputs: list[str], out: Path) -> bool:
 def restore_pipe(source: str, out: Path, restorer: Restorer, options: Options) -> None:
     """Restore one photo; standard output gets the photo in its own format and nothing else.
 
-    Notes go to standard error. Raises PhotoError.
+    What was found and notes go to standard error. Raises PhotoError.
     """
     if options.compare:
         raise typer.BadParameter("--compare needs files, not -")
     if str(out) != PIPE and out.exists() and not options.overwrite:
         raise PhotoError(f"{out} exists; use --overwrite to replace it")
     photo = read_photo(sys.stdin.buffer.read() if source == PIPE else source)
-    restorer.restore_photo(photo, options.strength)
+    restorer.restore_photo(photo, options.strength, choice=options.choice)
+    if photo.found is not None:
+        print(options.choice.describe(photo.found), file=sys.stderr)
     if str(out) == PIPE:
         sys.stdout.buffer.write(photo.encode(quality=options.quality))
         sys.stdout.buffer.flush()

@@ -1,12 +1,14 @@
 """`pellucid restore` for videos: what is said before, while and after a video is restored."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from pellucid import PellucidError, Restorer
-from pellucid.video import SteadyRestorer, VideoOptions, plan_video, restore_video
+from pellucid.degradations import BLIND, Choice
+from pellucid.video import FoundInFrames, SteadyRestorer, VideoOptions, plan_video, restore_video
 
 from ..progress import Progress
 
@@ -30,29 +32,50 @@ def seconds(text: str | None) -> float | None:
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
-def restore_one(
-    source: Path,
-    target: Path,
-    restorer: Restorer,
-    strength: float,
-    options: VideoOptions,
-    progress: Progress,
-    frames: Restorer | None = None,
-) -> tuple[str, float, tuple[str, ...]]:
-    """Restore one video; returns (size, milliseconds, notes). Ctrl-C raises Interrupted.
+@dataclass(frozen=True)
+class How:
+    """frames: goes on from the last frame's result; None restores each frame for itself. choice:
+    what is restored."""
 
-    frames: goes on from the last frame's result; None restores each frame for itself.
-    """
+    restorer: Restorer
+    strength: float = 1.0
+    frames: Restorer | None = None
+    choice: Choice = BLIND
+
+    @property
+    def label(self) -> str:
+        """All that the result depends on besides the video: no run goes on with another's."""
+        digests = [one.digest for one in (self.restorer, self.frames) if one is not None]
+        told = f"{' '.join(digests)} steps {self.restorer.steps} strength {self.strength}"
+        return f"{told} {self.choice}".rstrip()
+
+
+@dataclass(frozen=True)
+class Restored:
+    """size: WIDTHxHEIGHTxFRAMES. found: in the frames that this run restored."""
+
+    size: str
+    ms: float
+    notes: tuple[str, ...]
+    found: FoundInFrames
+
+
+def restore_one(
+    source: Path, target: Path, how: How, options: VideoOptions, progress: Progress
+) -> Restored:
+    """Restore one video. Ctrl-C raises Interrupted."""
     plan = plan_video(source, target, options)
     for note in plan.notes:
         progress.tell(f"note    {source}: {note}")
-    label = _label(restorer, strength, frames)
+    found = FoundInFrames()
+
+    def new_restorer() -> SteadyRestorer:
+        return SteadyRestorer(how.restorer, how.strength, how.frames, how.choice, found)
+
     clock = _Clock(source, progress)
     begun = time.perf_counter()
     try:
-        count, damage = restore_video(
-            plan, lambda: SteadyRestorer(restorer, strength, frames), label, options, clock.report
-        )
+        count, damage = restore_video(plan, new_restorer, how.label, options, clock.report)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted at {clock.done} of {clock.total or '?'} frames of {source}; finished "
@@ -60,13 +83,8 @@ def restore_one(
         ) from None
     track = plan.source.tracks[0]
     ms = round(1e3 * (time.perf_counter() - begun), 1)
-    return f"{track.width}x{track.height}x{count}", ms, (*plan.notes, *damage)
-
-
-def _label(restorer: Restorer, strength: float, frames: Restorer | None) -> str:
-    """All that the result depends on besides the video: no run goes on with another model's."""
-    digests = [one.digest for one in (restorer, frames) if one is not None]
-    return f"{' '.join(digests)} steps {restorer.steps} strength {strength}"
+    size = f"{track.width}x{track.height}x{count}"
+    return Restored(size, ms, (*plan.notes, *damage), found)
 
 
 class _Clock:

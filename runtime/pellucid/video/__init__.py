@@ -9,6 +9,7 @@ Needs PyAV: pip install 'pellucid[video]'.
 from .encoder import CODECS, result_suffix
 from .opening import VideoError
 from .restore import (
+    FoundInFrames,
     FrameRestorer,
     Plan,
     SteadyRestorer,
@@ -23,6 +24,7 @@ __all__ = [
     "SUFFIXES",
     "FrameRestorer",
     "Plan",
+    "FoundInFrames",
     "SteadyRestorer",
     "VideoError",
     "VideoOptions",

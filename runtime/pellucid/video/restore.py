@@ -54,6 +54,15 @@ class FoundInFrames:
     left: int = 0
     amounts: dict[str, float] = field(default_factory=dict)
 
+    def describe(self) -> str:
+        """In words: "rain 0.7; 30 of 120 frames left as they are"; empty if nothing can be told."""
+        if not self.frames:
+            return ""
+        if self.left == self.frames:
+            return f"{Found(self.amounts)}, left as it is"
+        left = f"; {self.left} of {self.frames} frames left as they are" if self.left else ""
+        return f"{Found(self.amounts)}{left}"
+
     def add(self, found: Found | None, choice: Choice) -> None:
         """Count a frame."""
         if found is None:
@@ -69,7 +78,8 @@ class SteadyRestorer:
     """A Restorer whose scene code is smoothed over time, so that light does not flicker.
 
     frames: a Restorer of a file for frames; each frame then starts from the last one's result.
-    choice: what is restored; a shot in which nothing is found is left as it is.
+    choice: what is restored; a shot in which nothing is found is left as it is. summary: counts
+    what is found.
     """
 
     def __init__(
@@ -78,13 +88,14 @@ class SteadyRestorer:
         strength: float = 1.0,
         frames: Restorer | None = None,
         choice: Choice = BLIND,
+        summary: FoundInFrames | None = None,
     ) -> None:
         self._restorer, self._strength = restorer, strength
         self._names = restorer.card.degradations
         choice.check(self._names, restorer.card.id)
         self._smoother = SceneSmoother(estimator=restorer.estimator)
         self._choice = SteadyChoice(choice)
-        self.summary = FoundInFrames()
+        self.summary = FoundInFrames() if summary is None else summary
         self._chain = None if frames is None else Chain(restorer, frames)
 
     def observe(self, pixels: NDArray[Any], time_s: float, ahead_s: float) -> None:
