@@ -128,3 +128,24 @@ def packets(path: Path, index: int) -> list[tuple[Any, ...]]:
 def frames(path: Path) -> list[np.ndarray[Any, Any]]:
     with av.open(str(path)) as container:
         return [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+
+
+def shown_by_ffmpeg(path: Path) -> list[np.ndarray[Any, Any]]:
+    """The frames as FFmpeg's own filter `scale` converts them, by their tags. (H, W, 3) uint8"""
+    shown = []
+    with av.open(f"file:{path}") as container:
+        graph: Any = None
+        for frame in container.decode(video=0):
+            if graph is None:
+                graph = av.filter.Graph()
+                quality = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+                nodes: list[Any] = [
+                    graph.add_buffer(template=container.streams.video[0]),
+                    graph.add("scale", f"flags={quality}"),
+                    graph.add("format", "pix_fmts=rgb24"),
+                    graph.add("buffersink"),
+                ]
+                graph.link_nodes(*nodes).configure()
+            nodes[0].push(frame)
+            shown.append(nodes[-1].pull().to_ndarray())
+    return shown

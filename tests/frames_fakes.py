@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from pellucid.frames import Frame, FrameError, LiveLoop, Restored, Rung, Settings, ladder
-from pellucid.frames.frame import Pixels
+from pellucid.frames.frame import Picture, Pixels
 from pellucid.frames.network import Scene
 
 
@@ -27,6 +27,7 @@ class FakeSource:
 
     def __init__(self, items: list[Pixels | Exception], patience_s: float | None = None) -> None:
         self.items, self.patience_s, self.live = items, patience_s, True
+        self.picture = Picture()
         self.index, self.closed = 0, 0
 
     def read(self) -> Frame | None:

@@ -222,7 +222,8 @@ def main() -> None:
     try:
         app()
     except SystemExit as done:
-        if done.code == INTERRUPTED:  # typer turns Ctrl-C into this
+        # Typer turns Ctrl-C into this; live tells by itself what became of its files.
+        if done.code == INTERRUPTED and sys.argv[1:2] != ["live"]:
             print("interrupted; no partial file was left", file=sys.stderr)
         raise
     except restore_video.Interrupted as stopped:

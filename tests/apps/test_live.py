@@ -1,6 +1,7 @@
 """`pellucid live` from end to end, with a tiny model, raw frames and folders."""
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ import pytest
 
 from pellucid import ModelError, Restorer
 from pellucid.frames import FrameError, Rung, SystemClock
-from pellucid.frames.frame import Pixels
+from pellucid.frames.frame import Picture, Pixels
 from pellucid.frames.network import NetworkRestorer, Scene, open_pass, rank_models
 from pellucid.scene import measure_scene
 from pellucid_apps import cli
@@ -118,9 +119,9 @@ def test_sources_and_sinks_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     clock = SystemClock()
     assert open_source(str(tmp_path / "in"), clock, None, 30.0, False).live
     assert not open_source(str(tmp_path / "in"), clock, None, 30.0, True).live
-    assert open_sink("-", 30.0, False).name == "standard output"
+    assert open_sink("-", 30.0, False, Picture()).name == "standard output"
     assert not (tmp_path / "new").exists()
-    assert open_sink(str(tmp_path / "new"), 30.0, False).name == str(tmp_path / "new")
+    assert open_sink(str(tmp_path / "new"), 30.0, False, Picture()).name == str(tmp_path / "new")
 
 
 def test_source_and_sinks_must_differ(tmp_path: Path) -> None:
@@ -181,3 +182,42 @@ def test_frames_and_photos_are_restored_alike() -> None:
     assert [name for name, _ in rank_models("pico")] == ["pico"]
     with pytest.raises(ModelError, match="no such model file"):
         open_pass("gone.onnx", 1)
+
+
+def started(arguments: list[str]) -> "subprocess.Popen[bytes]":
+    folders = os.pathsep.join(str(ROOT / n) for n in ("runtime", "apps", "export", "student"))
+    return subprocess.Popen(
+        [sys.executable, "-m", "pellucid_apps", "live", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{folders}{os.pathsep}{ROOT / 'teacher'}"},
+    )
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has other signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 143), ("SIGINT", 130)])
+def test_a_signal_while_the_source_stalls_leaves_a_file_that_plays(
+    name: str, code: int, model_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("av", reason="videos need the extra `video`")
+    import clips
+
+    target = tmp_path / "o.mp4"
+    program = started(
+        ["-", "--size", "32x24", "--sink", str(target), "--sink", "-", "--every-frame"]
+        + ["--strength", "0", "-m", str(model_file)]
+    )
+    assert program.stdin is not None and program.stdout is not None
+    program.stdin.write(bytes(4 * 32 * 24 * 3) + b"and a bit")
+    program.stdin.flush()
+    assert len(program.stdout.read(4 * 32 * 24 * 3)) == 4 * 32 * 24 * 3  # all arrived; it waits
+    program.send_signal(getattr(signal, name))
+    with program:  # its standard input stays open until it has ended
+        assert program.wait(60) == code
+        assert program.stderr is not None
+        told = program.stderr.read()
+    assert b"frames shown" in told and b"Fatal" not in told and b"Traceback" not in told
+    assert b"no partial file" not in told
+    assert len(clips.frames(target)) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]

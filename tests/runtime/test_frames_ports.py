@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import itertools
 import time
 import urllib.error
 import urllib.request
@@ -292,7 +293,7 @@ def test_video_keeps_uneven_times_and_one_size(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
     with pytest.raises(FrameError, match=r"out.mp4 exists; .*--overwrite"):
         VideoSink(tmp_path / "out.mp4")
-    with pytest.raises(FrameError, match="not a video that can be read"):
+    with pytest.raises(FrameError, match="cannot read this video"):
         (tmp_path / "bad.mp4").write_bytes(b"x" * 100)
         VideoSource(tmp_path / "bad.mp4")
 
@@ -378,3 +379,48 @@ def test_deep_pictures_are_rounded_to_8_bits(tmp_path: Path) -> None:
     frame = FolderSource(tmp_path, 30.0).read()
     assert frame is not None
     assert (frame.pixels[:, :4] == 100).all() and (frame.pixels[:, 4:] == 101).all()
+
+
+@pytest.mark.parametrize("matrix", list(itertools.product((1, -1), (1, -1), (False, True))))
+def test_videos_are_upright_and_in_their_colours(
+    tmp_path: Path, matrix: tuple[int, int, bool]
+) -> None:
+    """All quarter turns and mirrors, against the formula of MP4's matrix."""
+    pytest.importorskip("av", reason="videos need the extra `video`")
+    import clips
+
+    one, other, turned = matrix[0] << 16, matrix[1] << 16, matrix[2]
+    numbers = (0, one, 0, other, 0, 0, 0, 0, 1 << 30) if turned else (one, 0, 0, 0, other)
+    source = clips.write_clip(
+        tmp_path / "a.mp4", [0], colour=(6, 6, 6, 1), matrix=(*numbers, 0, 0, 0, 1 << 30)[:9]
+    )
+    frame = VideoSource(source).read()
+    assert frame is not None
+    y, x = np.mgrid[:48, :64]
+    shown_x = numbers[0] * x + numbers[3] * y
+    shown_y = numbers[1] * x + numbers[4] * y
+    shown_x, shown_y = ((v - v.min()) >> 16 for v in (shown_x, shown_y))
+    expected = np.zeros((shown_y.max() + 1, shown_x.max() + 1, 3))
+    expected[shown_y, shown_x] = clips.picture(0, 64, 48)
+    assert frame.pixels.shape == expected.shape
+    assert np.abs(frame.pixels - expected).mean() < 2.5
+
+
+@pytest.mark.parametrize("colour", [(1, 1, 1, 1), (6, 6, 6, 1), (9, 14, 9, 1), (1, 1, 1, 2)])
+def test_a_video_that_is_only_passed_on_keeps_colours_and_tags(
+    tmp_path: Path, colour: tuple[int, int, int, int]
+) -> None:
+    pytest.importorskip("av", reason="videos need the extra `video`")
+    import clips
+
+    from pellucid.video.probe import probe
+
+    source = VideoSource(clips.write_clip(tmp_path / "a.mp4", [0, 512], colour=colour))
+    sink = VideoSink(tmp_path / "o:1.mp4", quality=5, picture=source.picture)
+    while (frame := source.read()) is not None:
+        sink.write(frame)
+    sink.close()
+    track = probe(tmp_path / "o:1.mp4").tracks[0]
+    assert (track.primaries, track.transfer, track.space, track.colour_range) == (*colour[:3], 1)
+    a, b = (clips.shown_by_ffmpeg(tmp_path / name)[1] for name in ("a.mp4", "o:1.mp4"))
+    assert np.abs(a.astype(int) - b).mean() < 2.0

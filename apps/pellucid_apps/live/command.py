@@ -27,7 +27,7 @@ from pellucid.frames import (
     open_pass,
 )
 from pellucid.frames.cameras import list_cameras
-from pellucid.frames.frame import Clock
+from pellucid.frames.frame import Clock, Picture
 from pellucid.frames.live import KEYS
 from pellucid.frames.network import rank_models
 from pellucid.frames.writers import VideoSink
@@ -35,8 +35,9 @@ from pellucid.frames.writers import VideoSink
 from ..choice import FIX_HELP, IGNORE_HELP
 from .keys import Keyboard
 from .ports import check_unlike, default_sink, open_sink, open_source, parse_size
+from .stopping import StopSignals
 
-OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+OK, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 _FIGURES_S = 1.0  # between two lines of figures on the terminal
 
 
@@ -105,7 +106,7 @@ def live(
     frames_from = open_source(source, clock, parse_size(size), fps, every_frame)
     sinks: list[Sink] = []
     try:
-        sinks += [open_sink(name, fps, overwrite) for name in names]
+        sinks += [open_sink(name, fps, overwrite, frames_from.picture) for name in names]
     except PellucidError:
         for opened in sinks:
             opened.close()
@@ -126,7 +127,7 @@ def live(
             clock,
             _tell,
             Controls(strength=strength, split=split),
-            lambda: _recorder(record, overwrite),
+            lambda: _recorder(record, overwrite, frames_from.picture),
             each=_watch(keyboard, clock),
         )
         usage = CpuShare()
@@ -134,7 +135,9 @@ def live(
         for opened in sinks:
             _tell(f"{frames_from.name} -> {opened.name}")
         _tell(f"keys: {KEYS}")
-        code = _run(loop, reader)
+        with StopSignals(lambda: setattr(loop.controls, "stop", True)) as told:
+            code = _run(loop, reader)
+        code = TERMINATED if told.received else code
     print(summarise(loop, reader), file=sys.stderr)
     raise typer.Exit(code)
 
@@ -147,6 +150,7 @@ def _run(loop: LiveLoop, reader: NewestFrames) -> int:
         _tell(f"error: {error}")
         return SOME_FAILED
     except KeyboardInterrupt:
+        _tell("interrupted; what was written until here plays")
         return INTERRUPTED
     return SOME_FAILED if loop.failed else OK
 
@@ -197,14 +201,14 @@ def _watch(keyboard: Keyboard, clock: Clock) -> Callable[[LiveLoop], None]:
     return each
 
 
-def _recorder(path: Path | None, overwrite: bool) -> VideoSink:
+def _recorder(path: Path | None, overwrite: bool, picture: Picture) -> VideoSink:
     """The file behind the key r; further recordings of a run get the time into their name."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     if path is None:
-        return VideoSink(Path(f"pellucid-{stamp}.mp4"))
+        return VideoSink(Path(f"pellucid-{stamp}.mp4"), picture=picture)
     if path.exists() and not overwrite:
         path = path.with_stem(f"{path.stem}-{stamp}")
-    return VideoSink(path, overwrite=overwrite)
+    return VideoSink(path, overwrite=overwrite, picture=picture)
 
 
 def _tell(line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pellucid.frames import FrameError, Sink, Source
 from pellucid.frames.cameras import CameraSource, find_camera
 from pellucid.frames.files import FolderSource, Paced, VideoSource
-from pellucid.frames.frame import Clock
+from pellucid.frames.frame import Clock, Picture
 from pellucid.frames.mjpeg import PageSink
 from pellucid.frames.raw import RawSink, RawSource
 from pellucid.frames.screens import VirtualCameraSink, WindowSink, has_windows
@@ -31,7 +31,9 @@ def open_source(
     if told == "-":
         if size is None:
             raise FrameError("raw frames do not tell their size; add --size WIDTHxHEIGHT")
-        return RawSource(sys.stdin.buffer, *size, clock)
+        # Unbuffered: a reader that still waits at the end would hold the buffer's lock.
+        stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        return RawSource(stream, *size, clock)
     path = Path(told)
     if path.is_dir() or path.is_file():
         recorded = FolderSource(path, fps) if path.is_dir() else VideoSource(path)
@@ -46,8 +48,8 @@ def default_sink() -> str:
     return "window" if has_windows() else "page"
 
 
-def open_sink(told: str, fps: float, overwrite: bool) -> Sink:
-    """The sink of a name. FrameError if it cannot be opened."""
+def open_sink(told: str, fps: float, overwrite: bool, picture: Picture) -> Sink:
+    """The sink of a name; picture: the source's. FrameError if it cannot be opened."""
     if told == "window":
         return WindowSink()
     if told == "camera":
@@ -59,7 +61,7 @@ def open_sink(told: str, fps: float, overwrite: bool) -> Sink:
         return PageSink(int(page[1] or 0))
     path = Path(told)
     if path.suffix.lower() in VIDEOS:
-        return VideoSink(path, overwrite=overwrite)
+        return VideoSink(path, overwrite=overwrite, picture=picture)
     if path.suffix:
         raise FrameError(
             f"{told}: expected window, page, camera, -, a folder or a video ({', '.join(VIDEOS)})"

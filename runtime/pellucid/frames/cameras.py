@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .frame import Clock, Frame, FrameError
+from .frame import Clock, Frame, FrameError, Picture
 
 BROKEN_S = 2.0  # seconds of failed reads after which a camera counts as gone
 _LINUX = Path("/sys/class/video4linux")
@@ -50,6 +50,7 @@ class CameraSource:
     """A camera by index. width, height, fps: wishes; the camera gives the nearest it can."""
 
     live = True
+    picture = Picture()
     patience_s: float | None = 5.0
 
     def __init__(

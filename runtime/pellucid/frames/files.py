@@ -1,5 +1,6 @@
 """Files as sources: a video, a folder of pictures; and pacing them like a camera."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,71 +10,84 @@ import numpy as np
 from ..errors import PhotoError
 from ..image.encode import to_8_bits
 from ..image.photo import read_photo
-from ..video.opening import VideoError, pyav
-from ..video.source import moving_streams
-from .frame import Clock, Frame, FrameError, Pixels, Source
+from ..video.opening import VideoError
+from ..video.packets import Damage
+from ..video.pixels import Converter
+from ..video.probe import probe
+from ..video.reader import read_frames
+from .frame import Clock, Frame, FrameError, Picture, Pixels, Source
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 _SLICE_S = 0.1  # a pause is slept in slices, so that closing need not wait for its end
 
 
 class VideoSource:
-    """A video file through PyAV; time_s is the presentation time, the first frame at 0.
+    """A video file through PyAV, upright, in the colours that `pellucid restore` sees.
 
-    Pixels are as stored: turning them as a phone's video asks for is left to `pellucid restore`.
+    time_s is the presentation time, the first frame at 0. Damaged places are passed over.
     """
 
     live = False
     patience_s: float | None = None
 
     def __init__(self, path: Path) -> None:
+        self.name = str(path)
         try:
-            av = pyav()
+            source = probe(path)
+            track = source.tracks[0]
+            self._converter = Converter(track, deep=False)
         except VideoError as error:
             raise FrameError(str(error)) from error
-        self.name, self._broken = str(path), av.FFmpegError
-        try:
-            self._file: Any = av.open(str(path))
-        except (av.FFmpegError, OSError) as error:
-            raise FrameError(f"{path}: not a video that can be read ({error})") from error
-        try:
-            stream = moving_streams(self._file)[0]
-        except VideoError as error:
-            self._file.close()
-            raise FrameError(f"{path}: {error}") from error
-        self._frames = self._decode(stream)
-        self._closed = False
+        turned = track.matrix is not None and abs(track.matrix[1]) > abs(track.matrix[0])
+        aspect = 1 / track.aspect if turned else track.aspect
+        self.picture = Picture(track.primaries, track.transfer, self._converter.matrix, aspect)
+        self._track, self._index, self._closed = track, 0, False
+        self._frames = read_frames(
+            path, track.index, Damage(), clock=source.clock, first_pts=track.first_pts
+        )
 
     def read(self) -> Frame | None:
-        """The next frame; damaged packets are passed over."""
-        return None if self._closed else next(self._frames, None)
+        """The next frame. FrameError if the file is gone."""
+        if self._closed:
+            return None
+        try:
+            pts, frame = next(self._frames, (0, None))
+        except VideoError as error:
+            raise FrameError(str(error)) from error
+        if frame is None:
+            return None
+        pixels = upright(self._converter.to_array(frame)[1], self._track.matrix)
+        time_s = float((pts - self._track.first_pts) * self._track.time_base)
+        self._index += 1
+        return Frame(np.ascontiguousarray(pixels), time_s, self._index - 1)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a read that is under way closes it when it ends."""
         self._closed = True
-        self._frames.close()
-        self._file.close()
+        with contextlib.suppress(ValueError):  # the generator is at work in the reader's thread
+            self._frames.close()
 
-    def _decode(self, stream: Any) -> Any:
-        first, index, before = None, 0, 0.0
-        for packet in self._file.demux(stream):
-            try:
-                pictures = packet.decode()
-            except self._broken:
-                continue
-            for picture in pictures:
-                told = picture.time
-                time_s = before + 1 / 30 if told is None else float(told)
-                first = time_s if first is None else first
-                before = time_s
-                yield Frame(picture.to_ndarray(format="rgb24"), time_s - first, index)
-                index += 1
+
+def upright(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
+    """(H, W, 3) turned and mirrored by quarter turns as a display matrix asks.
+
+    The matrix is MP4's: (x, y) of the stored picture goes to (a x + c y, b x + d y), numbers
+    a b _ c d. Other turns are left to players.
+    """
+    if matrix is None:
+        return pixels
+    across, down = matrix[0], matrix[4]
+    if abs(matrix[1]) > abs(matrix[0]):
+        pixels = pixels.transpose(1, 0, 2)
+        across, down = matrix[3], matrix[1]
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 class FolderSource:
     """The pictures of a folder in the order of their names, fps to a second."""
 
     live = False
+    picture = Picture()
     patience_s: float | None = None
 
     def __init__(self, folder: Path, fps: float) -> None:
@@ -112,6 +126,7 @@ class Paced:
 
     def __init__(self, source: Source, clock: Clock) -> None:
         self.name, self._source, self._clock = source.name, source, clock
+        self.picture = source.picture
         self._start: float | None = None
         self._closed = False
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 import cv2
@@ -30,15 +31,30 @@ class Frame:
     index: int
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What a stream's RGB values mean, as numbers of ITU-T H.273, and the shape of its pixels.
+
+    matrix: the one its samples are coded with, which has no part in RGB; kept for writing.
+    """
+
+    primaries: int = 1  # BT.709
+    transfer: int = 1
+    matrix: int = 1
+    aspect: Fraction = Fraction(1)
+
+
 class Source(Protocol):
     """Gives frames in order. `read` is called from one thread, `close` possibly from another.
 
     live: time_s is the clock's time, so that a frame's age can be told.
+    picture: what its pixels mean.
     patience_s: silence after which the source counts as broken; None waits for ever.
     """
 
     name: str
     live: bool
+    picture: Picture
     patience_s: float | None
 
     def read(self) -> Frame | None:

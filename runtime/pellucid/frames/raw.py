@@ -8,13 +8,14 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import is_disk_full
-from .frame import Clock, Frame, FrameError, Pixels, fit
+from .frame import Clock, Frame, FrameError, Picture, Pixels, fit
 
 
 class RawSource:
     """Frames of a known size from a stream of bytes; time_s is when the last byte came."""
 
     live = True
+    picture = Picture()
     patience_s: float | None = None
     name = "standard input"
 

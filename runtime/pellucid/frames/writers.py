@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 
 from ..errors import is_disk_full
-from .frame import Frame, FrameError, fit
+from ..video.opening import VideoError, pyav, url
+from ..video.pixels import SWSCALE
+from .frame import Frame, FrameError, Picture, Pixels, fit
 
 VIDEOS = (".mp4", ".mkv", ".mov")
 _TICKS = 90_000  # to a second
+_PLAIN = Picture()
 
 
 class VideoSink:
@@ -20,15 +23,22 @@ class VideoSink:
 
     Written under a partial name. `close` finishes the file and gives it its own name; if the disk
     filled up, with what was written until then. All frames get the size of the first, made even.
+    picture: what the frames' RGB values mean; written as tags.
     """
 
     view = False
 
-    def __init__(self, path: Path, quality: int = 20, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        quality: int = 20,
+        overwrite: bool = False,
+        picture: Picture = _PLAIN,
+    ) -> None:
         try:
-            import av
-        except ImportError as error:
-            raise FrameError("writing video needs PyAV; pip install 'pellucid[video]'") from error
+            av = pyav()
+        except VideoError as error:
+            raise FrameError(str(error)) from error
         if path.suffix.lower() not in VIDEOS:
             raise FrameError(f"{path}: cannot write this; use {', '.join(VIDEOS)}")
         if path.exists() and not overwrite:
@@ -36,10 +46,11 @@ class VideoSink:
         self.name, self._path, self._quality = str(path), path, quality
         self._partial = path.with_name(f".{path.stem}.part{path.suffix}")
         self._av: Any = av
+        self._picture = picture
         # Fragments: what is on the disk can be played even if the end never gets there.
         flags = {} if path.suffix.lower() == ".mkv" else {"movflags": "frag_keyframe+empty_moov"}
         try:
-            self._file: Any = av.open(str(self._partial), "w", options=flags)
+            self._file: Any = av.open(url(self._partial), "w", options=flags)
         except (av.FFmpegError, OSError) as error:
             raise FrameError(f"{path}: cannot be written ({error})") from error
         self._stream: Any = None
@@ -53,7 +64,7 @@ class VideoSink:
             if self._stream is None:
                 self._begin(frame)
             width, height = self._stream.width, self._stream.height
-            picture = self._av.VideoFrame.from_ndarray(fit(frame.pixels, width, height), "rgb24")
+            picture = self._coded(fit(frame.pixels, width, height))
             # Two frames may not share a time: the second is moved by a tick.
             tick = max(self._last_tick + 1, round((frame.time_s - self._first_s) * _TICKS))
             picture.pts, picture.time_base = tick, Fraction(1, _TICKS)
@@ -87,6 +98,19 @@ class VideoSink:
         if trouble is not None:
             raise FrameError(f"its end is missing ({_reason(trouble)}); it plays up to there")
 
+    def _coded(self, pixels: Pixels) -> Any:
+        """YCbCr 4:2:0, limited range, in the matrix that the stream's tags tell."""
+        rgb = self._av.VideoFrame.from_ndarray(pixels, "rgb24")
+        matrix = SWSCALE[self._picture.matrix]
+        coded = rgb.reformat(
+            format="yuv420p", src_colorspace=matrix, dst_colorspace=matrix,
+            src_color_range=2, dst_color_range=1,
+        )  # fmt: skip
+        told = self._picture
+        coded.colorspace, coded.color_range = told.matrix, 1
+        coded.color_primaries, coded.color_trc = told.primaries, told.transfer
+        return coded
+
     def _begin(self, frame: Frame) -> None:
         height, width = frame.pixels.shape[:2]
         options = {"preset": "veryfast", "tune": "zerolatency", "crf": str(self._quality)}
@@ -94,9 +118,12 @@ class VideoSink:
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _TICKS)
-        stream.codec_context.gop_size = 30
-        # One thread: the cores belong to the network.
-        stream.codec_context.thread_count = 1
+        context, told = stream.codec_context, self._picture
+        context.gop_size = 30
+        context.thread_count = 1  # the cores belong to the network
+        context.color_primaries, context.color_trc = told.primaries, told.transfer
+        context.colorspace, context.color_range = told.matrix, 1
+        context.sample_aspect_ratio = told.aspect
         self._stream, self._first_s = stream, frame.time_s
 
 

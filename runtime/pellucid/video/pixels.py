@@ -15,7 +15,7 @@ from .source import Track
 
 # H.273 matrix coefficients -> swscale's numbers. Untold ones (2, 3) are taken as players do: by
 # height.
-_SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _UNTOLD = (2, 3)
 _HD_HEIGHT = 720
 
@@ -23,10 +23,11 @@ _HD_HEIGHT = 720
 class Converter:
     """Converts the frames of one track; keeps swscale's tables between frames.
 
-    Raises VideoError for colours that swscale would turn into others.
+    deep: False gives 8 bits whatever the source has. matrix: H.273's number of what the colours
+    are coded with, told or taken. Raises VideoError for colours that swscale would falsify.
     """
 
-    def __init__(self, track: Track, threads: int = 1) -> None:
+    def __init__(self, track: Track, threads: int = 1, deep: bool = True) -> None:
         av = pyav()
         self._track, self._threads = track, threads
         self._to_rgb = av.video.reformatter.VideoReformatter()
@@ -35,9 +36,10 @@ class Converter:
         self._quality = (
             flags.BICUBIC | flags.ACCURATE_RND | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP
         )
-        self._space = _matrix(track)
+        self.matrix = _matrix(track)
+        self._space = SWSCALE[self.matrix]
         self._range = 2 if track.full_range else 1
-        self._deep = track.depth > 8
+        self._deep = deep and track.depth > 8
 
     def to_array(self, frame: Any) -> tuple[Any, NDArray[Any]]:
         """(frame in RGB, view of its pixels): (H, W, 3), uint8, or uint16 for over 8 bits."""
@@ -81,10 +83,10 @@ def _matrix(track: Track) -> int:
     if track.rgb:
         return 1
     if track.space in _UNTOLD:
-        return 1 if track.height >= _HD_HEIGHT else 5
-    if track.space not in _SWSCALE:
+        return 1 if track.height >= _HD_HEIGHT else 6
+    if track.space not in SWSCALE:
         raise VideoError(
             f"colours are coded with matrix {track.space} of ITU-T H.273, which FFmpeg's scaler "
             "does not know; convert the video to BT.709 first"
         )
-    return _SWSCALE[track.space]
+    return track.space

@@ -1,6 +1,6 @@
 """Frames of a stream in the order they are shown, past whatever is damaged."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def read_frames(
     threads: int = 1,
     clock: Clock = STEADY,
     first_pts: int | None = None,
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any], None, None]:
     """(pts, frame) of stream `index`, pts strictly increasing.
 
     from_pts: begin at the last key frame at or before it; earlier frames come too. first_pts: of
