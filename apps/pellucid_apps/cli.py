@@ -31,6 +31,7 @@ from .restore import command as restore
 from .restore import videos as restore_video
 from .restore.pipe import is_pipe, restore_pipe
 from .restore.plan import make_plan
+from .serve import command as serve
 from .train import command as train
 from .train import pack, prune, qat
 from .web import command as web
@@ -117,6 +118,7 @@ app.command("live")(live.live)
 app.command("ready")(ready.command)
 app.command("profile")(profile.command)
 app.command("web")(web.web)
+app.command("serve")(serve.serve)
 
 
 @app.command("eval")
