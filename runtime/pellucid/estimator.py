@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import ModelCard
+from .degradations import FOUND
 from .errors import ModelError
+from .guards import is_night_sky
 from .image.photo import full_scale
 from .scene import measure_scene
 
@@ -54,7 +56,13 @@ class Estimator:
 
     def amounts(self, pixels: Array) -> Amounts:
         """Amounts in [0, 1] of a whole picture, (K,): (H, W, 3) or (H, W, 1), of any size, uint8,
-        uint16 or float in [0, 1]."""
+        uint16 or float in [0, 1]. Of a sky of stars all are 0: it is meant to be dark."""
+        amounts = self._measure(pixels)
+        if amounts.max() >= FOUND and is_night_sky(pixels):
+            amounts[:] = 0.0
+        return amounts
+
+    def _measure(self, pixels: Array) -> Amounts:
         height, width = pixels.shape[:2]
         scale = (WHOLE_PIXELS / (height * width)) ** 0.5
         if scale >= 1.0:

@@ -25,6 +25,11 @@ BAR_SPREAD = 2 * LEVEL  # codecs leave a level or two
 BAR_EDGE = 3 * LEVEL  # mean step from a bar to the picture: dark photos have no such edge
 BAR_SHARE = 0.02  # of a side, at least
 DARK = 32 * LEVEL  # mean under which colours are too faint to call a picture grey
+# Levels of 255: of the sky at most, of its brightest parts over it, of a star over them.
+SKY_DARK, SKY_EVEN, SKY_BRIGHT = 40, 12, 100
+SKY_POINTS = 40  # stars at least
+SKY_POINT = 0.012  # side of what is a point, as a share of the picture's long side
+SKY_SIDE = 512
 _SPARSE = 16  # px between those of a first look
 _STRIP = 256  # rows
 _RINGING = 8  # rows that JPEG blurs a bar's edge over
@@ -152,6 +157,37 @@ def _colourfulness(colour: Array) -> float:
     """Largest difference between two channels of a pixel, in levels of 255."""
     spread = colour.max(axis=2).astype(np.float32) - colour.min(axis=2)
     return float(spread.max()) / (LEVEL * full_scale(colour.dtype))
+
+
+def is_night_sky(colour: Array) -> bool:
+    """Whether a picture (H, W, C) is an even dark with many bright points: stars, not a dark photo.
+
+    Underexposed photos show things, if darkly, and a street's lamps are no points: both outlive the
+    morphological opening that removes what is smaller than its square.
+    """
+    luma = _small_luma(colour)  # (h, w) uint8
+    side = max(3, round(SKY_POINT * max(luma.shape)) | 1)
+    without = cv2.morphologyEx(luma, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    median = float(np.median(without))
+    if median > SKY_DARK or np.percentile(without, 99.9) > 1.3 * median + SKY_EVEN:
+        return False
+    peaks = np.asarray(cv2.subtract(luma, without) > SKY_BRIGHT, np.uint8)
+    return cv2.connectedComponents(peaks)[0] - 1 >= SKY_POINTS
+
+
+def _small_luma(colour: Array) -> NDArray[np.uint8]:
+    """8-bit luma of (H, W, C), reduced to SKY_SIDE px at most, keeping the brightest of each cell:
+    means would dim a star."""
+    step = -(-max(colour.shape[:2]) // SKY_SIDE)
+    brightest = colour.max(axis=2) if step == 1 else _brightest(colour, step)
+    return np.asarray(brightest / (LEVEL * full_scale(colour.dtype)), np.uint8)
+
+
+def _brightest(colour: Array, step: int) -> Array:
+    """Largest value of each cell of step x step px."""
+    rows = np.maximum.reduceat(colour, range(0, len(colour), step), axis=0)
+    cells = np.maximum.reduceat(rows, range(0, rows.shape[1], step), axis=1)
+    return np.asarray(cells.max(axis=2))
 
 
 def fill_hidden(colour: Array, visible: Mask) -> None:

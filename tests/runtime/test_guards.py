@@ -8,7 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from pellucid import Restorer
-from pellucid.guards import fill_hidden, find_content, hold_highlights, is_flat, is_grey
+from pellucid.guards import (
+    fill_hidden,
+    find_content,
+    hold_highlights,
+    is_flat,
+    is_grey,
+    is_night_sky,
+)
 from pellucid.scene import measure_scene
 from pellucid.tiles import Tiling
 
@@ -180,3 +187,25 @@ def test_highlights_are_held() -> None:
     assert (held[:-1] <= 254 / 255 + 1e-6).all() and held[-1] == 1.0
     assert (np.diff(held[:-4]) > 0).all(), "what could be told apart still can be"
     assert np.array_equal(hold_highlights(image, image * 0.9), image * np.float32(0.9))
+
+
+def starry(height: int = 200, width: int = 300, stars: int = 120) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(3)
+    sky = rng.normal(16.0, 2.0, (height, width, 3)).clip(0, 255)
+    sky[rng.integers(0, height, stars), rng.integers(0, width, stars)] = 230.0
+    return sky.astype(np.uint8)
+
+
+def test_stars_are_a_night_sky_and_dark_photos_are_not() -> None:
+    sky = starry()
+    assert is_night_sky(sky) and is_night_sky(sky.astype(np.uint16) * 257)
+    assert is_night_sky(sky / np.float32(255.0)) and is_night_sky(sky[..., :1])
+    assert is_night_sky(np.kron(sky, np.ones((4, 4, 1), np.uint8))), "stars of a larger photo"
+    assert not is_night_sky(starry(stars=20))
+    things, lamps = sky.copy(), sky.copy()
+    things[80:140, 60:160] = 60  # something stands there, underexposed
+    for left in range(20, 280, 40):
+        lamps[150:158, left : left + 8] = 240
+    assert not is_night_sky(things) and not is_night_sky(lamps)
+    assert not is_night_sky(typed(0.1 * picture(200, 300, 3), np.uint8))
+    assert not is_night_sky(np.asarray(sky + 100, np.uint8))
