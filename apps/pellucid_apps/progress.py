@@ -54,3 +54,9 @@ class Progress:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         elif not self._quiet:
             print(line, file=sys.stderr, flush=True)
+
+
+def hours(seconds: float) -> str:
+    """h:mm:ss"""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -138,6 +138,7 @@ def train_distilled(
     folder: Path,
     minutes: float | None = None,
     frozen: FrozenTeacher | None = None,
+    began: float | None = None,
 ) -> Iterator[Report]:
     """Train or resume `student` in `folder`; every report's `average` is the student to keep.
 
@@ -156,7 +157,7 @@ def train_distilled(
         spent = 0.0 if minutes is None else float(told["elapsed"]) / (60.0 * minutes)
         loss.progress = max(int(told["step"]) / config.steps, spent)
         del told
-    reports = train(Student(student, loss), synthesis, config, folder, minutes)
+    reports = train(Student(student, loss), synthesis, config, folder, minutes, began)
     for report in kept_alive(
         reports,
         student,

@@ -52,6 +52,7 @@ def train_student(
     folder: Path,
     minutes: float | None = None,
     start: Path | None = None,
+    began: float | None = None,
 ) -> Iterator[Report]:
     """Train or resume a student in `folder`; every report's `average` is the student to keep.
 
@@ -76,9 +77,9 @@ def train_student(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.clip_frames:
         clips = Clips(synthesis, recipe.clip_frames)
-        reports = train(Student(model, temporal_loss), clips, recipe.train, folder, minutes)
+        reports = train(Student(model, temporal_loss), clips, recipe.train, folder, minutes, began)
     else:
-        reports = train(Student(model), synthesis, recipe.train, folder, minutes)
+        reports = train(Student(model), synthesis, recipe.train, folder, minutes, began)
     return kept_alive(reports, model, seen, recipe.train.seed)
 
 

@@ -21,12 +21,17 @@ def make_system(preset: Preset, recipe: Recipe) -> System:
 
 
 def train_teacher(
-    system: System, recipe: Recipe, corpus: Corpus, folder: Path, minutes: float | None = None
+    system: System,
+    recipe: Recipe,
+    corpus: Corpus,
+    folder: Path,
+    minutes: float | None = None,
+    began: float | None = None,
 ) -> Iterator[Report]:
     """Train or resume a teacher in `folder`; every report's `average` is the system to keep."""
     hold = recipe.train.batch_size if recipe.one_task_batches else 1
     synthesis = Synthesis(corpus, recipe.crop, recipe.mix, hold)
-    return train(system, synthesis, recipe.train, folder, minutes)
+    return train(system, synthesis, recipe.train, folder, minutes, began)
 
 
 def keep_teacher(system: System, folder: Path, datasets: list[str], license: str) -> list[Path]:

@@ -15,10 +15,11 @@ import typer
 
 from pellucid import PellucidError
 
+from ..progress import hours
 from .engines import find_engine
 from .estimate import describe, estimate
 from .folders import open_folder
-from .meter import Meter, hours
+from .meter import Meter
 from .plan import Plan, Shard, finished_rows, make_plan
 from .pool import Engine, Pool
 from .rows import (

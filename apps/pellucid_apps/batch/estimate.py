@@ -8,8 +8,8 @@ from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
+from ..progress import hours
 from .local import run_local
-from .meter import hours
 from .plan import Plan
 from .pool import Pool
 from .rows import OK, Row

@@ -64,11 +64,14 @@ def student(
     share: options.Share = None,
     seed: options.Seed = 1,
     workers: options.Workers = 1,
+    batch: options.Batch = None,
+    bf16: options.Bf16 = False,
     compile_: options.Compile = False,
     leave_out: options.LeaveOut = None,
     dataset: options.Dataset = None,
     dev: options.Dev = None,
     dev_every: options.DevEvery = 2500,
+    hold_out: options.HoldOut = True,
 ) -> None:
     """Train a student on ground truth, or from a teacher, and write OUT/student.safetensors."""
     need_torch()
@@ -84,8 +87,10 @@ def student(
     config = replace(
         recipe.train,
         workers=workers,
+        bf16=bf16,
         compile=compile_,
         seed=seed,
+        batch_size=batch or recipe.train.batch_size,
         lr=lr or recipe.train.lr,
         steps=steps or recipe.train.steps,
     )
@@ -94,15 +99,17 @@ def student(
     if new_diagnosis and (from_teacher is not None or ingredient):
         raise typer.BadParameter("--new-diagnosis learns without a teacher")
     recipe = replace(recipe, train=config, mix=mix, clip_frames=clips, new_diagnosis=new_diagnosis)
-    session = Session(data, out, tuple(leave_out or ()), dev, dev_every)
+    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out)
     if from_teacher is not None or ingredient:
         asked = _Lesson(
             preset, from_teacher, teacher_steps, system, ingredient or [], start, minutes, crop, mix
         )
         _distil(session, asked, config, dataset or [])
         return
-    session.run(lambda corpus: train_student(recipe, corpus, out, minutes, start))
-    print(f"wrote {keep_student(recipe, out, dataset or [], start)}")
+    if session.run(
+        lambda corpus: train_student(recipe, corpus, out, minutes, start, session.began)
+    ):
+        _tell_written(keep_student(recipe, out, dataset or [], start))
 
 
 @app.command()
@@ -120,14 +127,14 @@ def router(
     from pellucid_student.router import save_router, train_router
     from pellucid_student.specialists import GENERAL, ROUTER
     from pellucid_student.weights import load_student
-    from pellucid_teacher.data.corpus import load_corpus
+    from pellucid_teacher.data.shards import open_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
     from pellucid_teacher.data.synthesis import Synthesis
 
     single_thread_opencv()
     try:
         general, _ = load_student(folder / f"{GENERAL}.safetensors")
-        synthesis = Synthesis(load_corpus(data, frozenset(leave_out or ())), crop)
+        synthesis = Synthesis(open_corpus(data, frozenset(leave_out or ())), crop)
         found, loss = train_router(general.eval(), synthesis, seed, samples, workers)
     except ValueError as error:
         raise PellucidError(str(error)) from error
@@ -181,10 +188,17 @@ def _distil(
     plan = distill.RunConfig(recipe, config, asked.crop, asked.mix)
 
     def begin(corpus: "Corpus") -> "Iterator[Report]":
-        return distill.train_distilled(student, plan, corpus, session.out, asked.minutes, frozen)
+        return distill.train_distilled(
+            student, plan, corpus, session.out, asked.minutes, frozen, session.began
+        )
 
     if session.run(begin):
         path = distill.keep_distilled(
             student, asked.preset, plan, session.out, datasets, frozen, asked.start
         )
-        print(f"wrote {path}")
+        _tell_written(path)
+
+
+def _tell_written(path: Path) -> None:
+    print(f"wrote {path}")
+    print(f"next: pellucid export {path} -o {path.parent / 'exported'}")

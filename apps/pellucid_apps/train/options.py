@@ -5,9 +5,18 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Option("--data", help="Training folder, laid out as the README says.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="Training folder, laid out as the README says, or shards of `pellucid pack`: a folder "
+        "or an address (s3://...).",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder, made or resumed.")]
-Minutes = Annotated[float | None, typer.Option(help="Time budget of the whole run.")]
+Minutes = Annotated[
+    float | None, typer.Option(help="Time budget of the whole run, with loading and measuring.")
+]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps of the whole run.")]
 LeaveOut = Annotated[list[str] | None, typer.Option(help="Folder under clean/ to keep unseen.")]
 Dataset = Annotated[list[str] | None, typer.Option(help="Name (licence), for the weights' header.")]
@@ -21,6 +30,11 @@ Licence = Annotated[
 ]
 Dev = Annotated[Path | None, typer.Option("--dev", help="Sets to watch, never trained on.")]
 DevEvery = Annotated[int, typer.Option(min=1, help="Steps between looks at the sets.")]
+HoldOut = Annotated[
+    bool, typer.Option(help="Without --dev: keep a tenth of the photos unseen, to measure on.")
+]
+Batch = Annotated[int | None, typer.Option(min=1, help="Samples a process.")]
+Bf16 = Annotated[bool, typer.Option("--bf16", help="bf16 autocast.")]
 Compile = Annotated[
     bool, typer.Option("--compile", help="Faster steps by torch.compile; needs a C++ compiler.")
 ]

@@ -97,7 +97,7 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     frozen = load_frozen_teacher(weights)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
     plan = distill.RunConfig(distill.with_ingredients([], teacher=True), config)
-    if Session(data, out).run(
+    if Session(str(data), out, hold_out=False).run(
         lambda corpus: distill.train_distilled(student, plan, corpus, out, minutes, frozen),
     ):
         path = distill.keep_distilled(

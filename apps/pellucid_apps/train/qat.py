@@ -62,7 +62,7 @@ def qat(
         raise PellucidError(str(error)) from error
     model = quantised(student)
     config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, warmup=50, steps=steps, workers=workers)
-    if not Session(data, out).run(
+    if not Session(str(data), out, hold_out=False).run(
         lambda _: train(
             Student(model),
             Synthesis(learnt, crop, hold=config.batch_size),

@@ -1,7 +1,9 @@
 """A training as a command shows it: data loaded, progress on the screen, TensorBoard written."""
 
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,66 +14,100 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from pellucid import PellucidError
 
+from ..progress import hours
+from .held_out import FEWEST, HeldOut
+
 if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
     from pellucid_teacher.training.loop import Report
+    from pellucid_teacher.training.monitor import Monitor
 
 PRINT_EVERY = 100
 
 
 @dataclass(frozen=True)
 class Session:
-    """data: training folder. out: run folder. leave_out: folders under clean/ that stay unseen.
-    dev: sets to measure on every `dev_every` steps, or None."""
+    """data: training folder, or a folder or address of shards. out: run folder. leave_out: folders
+    under clean/ that stay unseen. dev: sets to measure on every `dev_every` steps, or None.
+    hold_out: without `dev`, keep a tenth of the photos out of the training to measure on.
+    began: `time.monotonic()` at which the command began; loading counts as time of the training."""
 
-    data: Path
+    data: str
     out: Path
     leave_out: tuple[str, ...] = ()
     dev: Path | None = None
     dev_every: int = 2500
+    hold_out: bool = True
+    began: float = field(default_factory=time.monotonic)
 
     def run(self, start: "Callable[[Corpus], Iterator[Report]]") -> bool:
         """Train to the end. True in the main process, which writes the weights.
 
-        Raises PellucidError for a user's mistake.
+        Raises PellucidError for a user's mistake; exits with 130 after Ctrl-C and SIGTERM, when
+        everything is saved.
         """
-        from pellucid_teacher.data.corpus import load_corpus
+        from pellucid_teacher.data.shards import open_corpus
         from pellucid_teacher.data.stream import single_thread_opencv
         from pellucid_teacher.training.dev_set import DevSet
         from pellucid_teacher.training.loop import flushed_denormals
         from pellucid_teacher.training.monitor import Monitor
 
         single_thread_opencv()
-        main = True
+        console = Console(quiet=os.environ.get("RANK", "0") != "0")
+        last: Report | None = None
         try:
-            corpus = load_corpus(self.data, frozenset(self.leave_out))
+            console.print(f"loading pictures from {self.data}", highlight=False)
+            corpus = open_corpus(self.data, frozenset(self.leave_out))
             dev = None if self.dev is None else DevSet.load(self.dev, pairs=2)
+            held = None
+            if dev is None and self.hold_out:
+                corpus, held = HeldOut.split(corpus, self.out)
             monitor = Monitor(self.out, dev, self.dev_every)
-            console = Console()
-            columns = (TextColumn("training"), BarColumn(), TaskProgressColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
             remaining = TimeRemainingColumn()
             with flushed_denormals(), Progress(*columns, remaining, console=console) as bar:
-                task, total = bar.add_task("", total=1.0), 0.0
+                task, total, printed = bar.add_task("preparing", total=1.0), 0.0, time.monotonic()
                 for report in start(corpus):
-                    main = report.is_main
-                    bar.update(task, completed=report.progress, visible=main)
+                    bar.update(task, completed=report.progress, description="training")
                     total += report.loss
-                    if not main:
+                    first, last = last is None, report
+                    if not report.is_main:
                         continue
+                    if first and held is not None:
+                        held.begin(report.average)
                     if report.step % PRINT_EVERY == 0:
-                        console.print(_line(report, total / PRINT_EVERY), highlight=False)
-                        total = 0.0
+                        rate = 1e3 * (time.monotonic() - printed) / PRINT_EVERY
+                        console.print(_line(report, total / PRINT_EVERY, rate), highlight=False)
+                        total, printed = 0.0, time.monotonic()
                     scores = monitor.record(report)
                     if scores is not None:
                         console.print(f"dev  {scores.line()}", highlight=False)
+                if last is not None and last.is_main:
+                    bar.update(task, description="measuring")
+                    for line in self._told(last, held, monitor):
+                        console.print(line, highlight=False, soft_wrap=True)
             monitor.close()
+        except KeyboardInterrupt:
+            step = "before its first step" if last is None else f"after step {last.step}"
+            console.print(f"stopped {step}; the same command goes on from {self.out}")
+            raise typer.Exit(130) from None
         except ValueError as error:
             raise PellucidError(str(error)) from error
-        return main
+        return last is None or last.is_main
+
+    def _told(self, last: "Report", held: HeldOut | None, monitor: "Monitor") -> Iterator[str]:
+        """What came of it."""
+        yield f"{last.step:,} steps, {last.pictures:,} pictures seen, {hours(last.elapsed)}"
+        scores = monitor.measure(last)
+        if scores is not None:
+            yield f"dev, dB given -> now: {scores.line()}"
+        elif held is not None:
+            yield held.gain(last.average)
+        elif self.hold_out:
+            yield f"no figures: --data has under {FEWEST} clean photos to hold some out; give --dev"
 
 
-def _line(report: "Report", loss: float) -> str:
-    rate = 1e3 * report.elapsed / report.step
+def _line(report: "Report", loss: float, rate: float) -> str:
     return f"step {report.step}  loss {loss:.4f}  lr {report.lr:.1e}  {rate:.0f} ms/step"
 
 

@@ -24,16 +24,17 @@ def teacher(
     ] = None,
     minutes: options.Minutes = None,
     steps: options.Steps = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Samples a process.")] = None,
+    batch: options.Batch = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="Batches a step.")] = None,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a training crop, px.")] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="bf16 autocast.")] = False,
+    bf16: options.Bf16 = False,
     workers: options.Workers = 1,
     compile_: options.Compile = False,
     leave_out: options.LeaveOut = None,
     dataset: options.Dataset = None,
     dev: options.Dev = None,
     dev_every: options.DevEvery = 2500,
+    hold_out: options.HoldOut = True,
 ) -> None:
     """Train a teacher and write OUT/teacher-*.safetensors.
 
@@ -64,7 +65,8 @@ def teacher(
     )
     plan = replace(chosen.recipe, train=config, crop=crop or chosen.recipe.crop)
     made = make_system(chosen, plan)
-    session = Session(data, out, tuple(leave_out or ()), dev, dev_every)
-    if session.run(lambda corpus: train_teacher(made, plan, corpus, out, minutes)):
+    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out)
+    if session.run(lambda corpus: train_teacher(made, plan, corpus, out, minutes, session.began)):
         for path in keep_teacher(made, out, dataset or [], licence):
             print(f"wrote {path}")
+        print(f"next: pellucid train student --teacher {out} --data {data} -o runs/student")

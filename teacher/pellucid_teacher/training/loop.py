@@ -36,7 +36,7 @@ from .muon import MuonAndAdam
 class Report:
     """One optimiser step. loss: mean over the step's samples of all processes.
     progress: 0..1 of the run, by steps or by the time budget, whichever is further. average: the
-    system with averaged weights."""
+    system with averaged weights. pictures: that all processes have seen so far."""
 
     step: int
     loss: float
@@ -45,6 +45,7 @@ class Report:
     progress: float
     average: System
     is_main: bool
+    pictures: int = 0
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
@@ -155,6 +156,7 @@ def _train(
                 progress,
                 averaged,
                 accelerator.is_main_process,
+                state.step * config.accumulate * config.batch_size * processes,
             )
         if state.step != saved_at and accelerator.is_main_process:
             save(path, config, processes, state)

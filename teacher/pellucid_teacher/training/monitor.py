@@ -23,8 +23,13 @@ class Monitor:
         if report.step % scalars_every == 0:
             write("train/loss", report.loss, report.step)
             write("train/lr", report.lr, report.step)
-        if self._dev is None or report.step % self._every:
+        return None if report.step % self._every else self.measure(report)
+
+    def measure(self, report: Report) -> DevScores | None:
+        """Measure the averaged system on the dev set now; None if there is no set."""
+        if self._dev is None:
             return None
+        write = self._writer.add_scalar
         scores = self._dev.measure(partial(restore_picture, report.average))
         for name, (_, psnr) in scores.figures.items():
             write(f"dev/{name}", psnr, report.step)
