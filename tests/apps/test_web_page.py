@@ -144,6 +144,10 @@ def test_the_page_gives_the_pixels_of_the_command(
         scene(300, 530, seed=3),
     ]
     pictures.append(scene(70, 90, 1, seed=4))  # grey
+    pictures.append(scene(90, 120, seed=5))  # letterbox
+    pictures[-1][:14] = pictures[-1][-14:] = 0
+    pictures.append(scene(80, 70, 4, seed=6))  # a cut-out
+    pictures[-1][..., 3] = 255 * (np.hypot(*np.ogrid[-40:40, -35:35]) < 30)
     page = open_page(f"{address}?window={256 * 256}")  # the fourth goes through several windows
     give(page, *(png(pixels, f"{i}.png") for i, pixels in enumerate(pictures)))
     wait_done(page, len(pictures))

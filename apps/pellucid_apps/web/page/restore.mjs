@@ -1,5 +1,6 @@
 // One picture through one model: measured once, tile by tile, in one to three steps, with the rule
 // of pellucid/steps.py. Pictures are {width, height, rgb}.
+import { putBack, shownPart } from "./guards.mjs";
 import { lightSample, textureSample, windowPlanes } from "./scene.mjs";
 import { plan } from "./tiles.mjs";
 
@@ -27,6 +28,13 @@ export async function measure(picture, model) {
 // job: {steps, amounts (name -> 0..1, chosen by hand), windowPixels, progress(share), cancelled()}.
 // -> {rgb, found: amounts by name}.
 export async function restore(picture, model, job) {
+  const shown = shownPart(picture);
+  if (!shown) return { rgb: picture.rgb.slice(), found: {} };
+  const { rgb, found } = await restorePart(shown.part, model, job);
+  return { rgb: putBack(picture, shown, rgb), found };
+}
+
+async function restorePart(picture, model, job) {
   const found = {};
   const call = async (seen, number, turn = () => {}) => {
     const scene = await measure(seen, model);
@@ -68,45 +76,44 @@ async function tiles(picture, model, scene, job) {
   const dims = [1, 3, layout.height, layout.width];
   const planes = new Float32Array(3 * layout.width * layout.height);
   const out = new Uint8Array(picture.rgb.length);
-  const grey = isGrey(picture.rgb);
   for (const [index, { row, column }] of layout.windows.entries()) {
     await yieldToMessages();
     if (job.cancelled()) throw new Cancelled();
     windowPlanes(picture, column.start, row.start, layout.width, layout.height, planes);
     const restored = await model.run(planes, dims, scene);
-    keep(restored, layout, row, column, picture, out, grey);
+    if (picture.grey) keepColour(planes, restored);
+    keep(restored, layout, row, column, picture, out);
     job.progress((index + 1) / layout.windows.length);
   }
   return out;
 }
 
 // Put the part of a window that is exact into the picture, rounded to 8 bits.
-function keep(restored, layout, row, column, picture, out, grey) {
+function keep(restored, layout, row, column, picture, out) {
   const size = layout.width * layout.height;
   const [right, bottom] = [Math.min(column.to, picture.width), Math.min(row.to, picture.height)];
   for (let y = row.from; y < bottom; y++) {
     let at = (y - row.start) * layout.width + column.from - column.start;
     let p = 3 * (y * picture.width + column.from);
     for (let x = column.from; x < right; x++, at++, p += 3) {
-      const [r, g, b] = [restored[at], restored[size + at], restored[2 * size + at]];
-      if (grey) {
-        out[p] = out[p + 1] = out[p + 2] = level((r + g + b) / 3);
-      } else {
-        out[p] = level(r);
-        out[p + 1] = level(g);
-        out[p + 2] = level(b);
-      }
+      out[p] = level(restored[at]);
+      out[p + 1] = level(restored[size + at]);
+      out[p + 2] = level(restored[2 * size + at]);
     }
   }
 }
 
-const level = (value) => Math.min(255, Math.max(0, value * 255 + 0.5)); // the array cuts it off
-
-export function isGrey(rgb) {
-  for (let p = 0; p < rgb.length; p += 3)
-    if (rgb[p] !== rgb[p + 1] || rgb[p] !== rgb[p + 2]) return false;
-  return true;
+// Only the luma of a grey picture is restored: every channel changes alike.
+function keepColour(image, restored) {
+  const size = image.length / 3;
+  for (let i = 0; i < size; i++) {
+    let change = 0;
+    for (let c = 0; c < 3; c++) change += restored[c * size + i] - image[c * size + i];
+    for (let c = 0; c < 3; c++) restored[c * size + i] = image[c * size + i] + change / 3;
+  }
 }
+
+const level = (value) => Math.min(255, Math.max(0, value * 255 + 0.5)); // the array cuts it off
 
 // one + share (other - one), rounded, in a new array; with nothing to mix, `other` itself.
 export function mix(one, other, share) {

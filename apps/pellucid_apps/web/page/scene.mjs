@@ -1,5 +1,6 @@
 // What of a picture is measured for its scene vector: the same samples as `pellucid restore` takes
-// (pellucid/scene.py). A picture is {width, height, rgb}: 8-bit RGB, row by row.
+// (pellucid/scene.py). A picture is {width, height, rgb, visible}: 8-bit RGB, row by row; visible: null,
+// or 1 for each pixel that counts.
 
 const ENLARGE = 8; // so that the measure's 4x4 means, and whole bands, are those of the thumbnail
 
@@ -65,16 +66,28 @@ function planesOf(picture, rows, columns) {
 
 const numbers = (count, of = (i) => i) => Array.from({ length: count }, (_, i) => of(i));
 
-// The thumbnail, each pixel a square, for the measure of light.
+// The thumbnail, each pixel a square, for the measure of light. Of a picture with `visible` only
+// its visible pixels, side by side.
 export function lightSample(picture, told) {
-  const small = thumbnail(picture, told.thumbnail_side);
+  let small = thumbnail(picture, told.thumbnail_side);
+  if (picture.visible) small = counted(picture, small, told);
   const spread = (length) => numbers(length * ENLARGE, (i) => Math.floor(i / ENLARGE));
   return planesOf(small, spread(small.height), spread(small.width));
 }
 
-// Bands of rows at full resolution, spread evenly, for the measure of texture.
+function counted({ width, height, visible }, small, told) {
+  const mask = new Uint8Array(3 * width * height);
+  visible.forEach((seen, i) => mask.fill(255 * seen, 3 * i, 3 * i + 3));
+  const shares = thumbnail({ width, height, rgb: mask }, told.thumbnail_side).rgb;
+  const rgb = small.rgb.filter((_, p) => shares[p] >= 128);
+  return rgb.length ? { width: rgb.length / 3, height: 1, rgb } : small;
+}
+
+// Bands of rows at full resolution, spread evenly, for the measure of texture. Of a picture with
+// `visible` only whole visible cells, one under another.
 export function textureSample(picture, told) {
   const { band } = told;
+  if (picture.visible) picture = visibleCells(picture, band);
   // Too small for one band: the border is repeated.
   const clamp = (length) => (i) => Math.min(i, length - 1);
   const whole = (length) => (length < band ? band : Math.floor(length / band) * band);
@@ -85,6 +98,20 @@ export function textureSample(picture, told) {
   for (let b = 0; b < bands; b += every)
     for (let i = 0; i < band; i++) rows.push(Math.min(b * band + i, picture.height - 1));
   return planesOf(picture, rows, columns);
+}
+
+function visibleCells(picture, band) {
+  const { width, height, rgb, visible } = picture;
+  const cells = [];
+  for (let top = 0; top + band <= height; top += band)
+    for (let left = 0; left + band <= width; left += band) {
+      const rows = numbers(band, (y) => (top + y) * width + left);
+      if (rows.every((start) => !visible.subarray(start, start + band).includes(0))) cells.push(rows);
+    }
+  if (!cells.length) return picture;
+  const shown = new Uint8Array(3 * cells.length * band * band);
+  cells.flat().forEach((start, i) => shown.set(rgb.subarray(3 * start, 3 * (start + band)), 3 * i * band));
+  return { width: band, height: cells.length * band, rgb: shown };
 }
 
 // Planes of one window, beyond the picture its last row and column again. out: reused memory.
