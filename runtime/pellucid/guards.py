@@ -30,6 +30,8 @@ SKY_DARK, SKY_EVEN, SKY_BRIGHT = 40, 12, 100
 SKY_POINTS = 40  # stars at least
 SKY_POINT = 0.012  # side of what is a point, as a share of the picture's long side
 SKY_SIDE = 512
+TONED = 4  # levels of 255 by which the colours of a toned picture may stray
+TONED_SIDE = 256  # px that are looked at
 _SPARSE = 16  # px between those of a first look
 _STRIP = 256  # rows
 _RINGING = 8  # rows that JPEG blurs a bar's edge over
@@ -41,7 +43,8 @@ class Shown:
     """The part of a picture that is seen and may be restored.
 
     rows, cols: where it lies. colour: a view of it, (h, w, 3 or 1), written to in place; hidden
-    pixels in it are filled. visible: (h, w), None if all are. grey: R = G = B.
+    pixels in it are filled. visible: (h, w), None if all are. grey: R = G = B, or toned as
+    sepia is: only luma is restored.
     """
 
     rows: slice
@@ -97,7 +100,7 @@ def _without_bars(rows: slice, cols: slice, colour: Array, visible: Mask | None)
         slice(cols.start + across.start, cols.start + across.stop),
         part,
         None if visible is None else visible[inner, across],
-        is_grey(part),
+        is_grey(part) or is_toned(part),
     )
 
 
@@ -188,6 +191,24 @@ def _brightest(colour: Array, step: int) -> Array:
     rows = np.maximum.reduceat(colour, range(0, len(colour), step), axis=0)
     cells = np.maximum.reduceat(rows, range(0, rows.shape[1], step), axis=1)
     return np.asarray(cells.max(axis=2))
+
+
+def is_toned(colour: Array) -> bool:
+    """Whether a picture (H, W, 3) is a toned monochrome, such as sepia: its brightness tells its
+    colours. Of dark pictures, whose colours are faint, nothing is said."""
+    step = max(1, max(colour.shape[:2]) // TONED_SIDE)
+    sample = colour[::step, ::step].reshape(-1, colour.shape[2]) / (
+        LEVEL * full_scale(colour.dtype)
+    )
+    if colour.shape[2] == 1 or sample.mean() < 255.0 * DARK:
+        return False
+    code = sample.mean(axis=1).astype(int)
+    count = np.maximum(np.bincount(code, minlength=256), 1)
+    for channel in sample.T:  # against its mean among the pixels of equal brightness
+        mean = np.bincount(code, channel, minlength=256) / count
+        if np.percentile(np.abs(channel - mean[code]), 95) > TONED:
+            return False
+    return True
 
 
 def fill_hidden(colour: Array, visible: Mask) -> None:

@@ -347,12 +347,13 @@ class Restorer:
         """One window restored, (h, w, 3 or 1) in [0, 1]; state (1, 3, h, w)."""
         image = to_planes(window)
         restored = self._engine.run(image, scene, state)[0]
+        if treatment.grey:
+            restored = keep_colour(image[0], restored)
         if treatment.hold:
             restored = hold_highlights(image[0], restored)
         if treatment.strength != 1.0:
             restored = image[0] + np.float32(treatment.strength) * (restored - image[0])
-        if treatment.grey:
-            restored = keep_colour(image[0], restored)[: window.shape[2]]
+        restored = restored[: window.shape[2]]
         return np.asarray(restored.transpose(1, 2, 0))
 
 

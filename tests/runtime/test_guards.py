@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from pellucid.guards import (
     is_flat,
     is_grey,
     is_night_sky,
+    is_toned,
 )
 from pellucid.scene import measure_scene
 from pellucid.tiles import Tiling
@@ -209,3 +211,18 @@ def test_stars_are_a_night_sky_and_dark_photos_are_not() -> None:
     assert not is_night_sky(things) and not is_night_sky(lamps)
     assert not is_night_sky(typed(0.1 * picture(200, 300, 3), np.uint8))
     assert not is_night_sky(np.asarray(sky + 100, np.uint8))
+
+
+def test_toned_is_what_brightness_tells_the_colours_of(restore: Any) -> None:
+    luma = cv2.GaussianBlur(picture(90, 120, 1), (0, 0), 4.0)[..., None]
+    luma = (luma - luma.min()) / (luma.max() - luma.min())
+    sepia = typed(luma * np.array([0.95, 0.8, 0.6], np.float32) ** np.float32(1.2), np.uint8)
+    assert is_toned(sepia) and is_toned(np.repeat(sepia[..., :1], 3, axis=2))
+    assert not is_toned(typed(luma * 0.1 * np.array([1, 0.8, 0.6], np.float32), np.uint8)), "dark"
+    assert not is_toned(typed(picture(90, 120, 3), np.uint8)) and not is_toned(sepia[..., :1])
+    two = sepia.copy()
+    two[:, 80:] = two[:, 80:, ::-1]  # a part is toned otherwise
+    assert not is_toned(two)
+    change = restore(sepia).astype(int) - sepia
+    inside = (restore(sepia) > 0).all(axis=2) & (restore(sepia) < 255).all(axis=2)
+    assert np.abs(change - change[..., :1])[inside].max() <= 1, "its tone is kept"
