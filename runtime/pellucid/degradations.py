@@ -56,8 +56,8 @@ class Found:
         return bool(self.names)
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} {self.amounts[name]:.1f}" for name in self.names)
-        return told or "nothing found"
+        text = ", ".join(f"{name} {self.amounts[name]:.1f}" for name in self.names)
+        return text or "nothing found"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Choice:
 
     def apply(self, found: Found) -> Found:
         """The amounts that the model is told for a photo in which `found` was measured."""
-        told = {}
+        used = {}
         for name, amount in found.amounts.items():
             kept = 0.0 if name in self.ignore else amount
             if self.fix is not None and name in self.fix:
@@ -96,8 +96,8 @@ class Choice:
                 kept = max(amount, ASKED) if given is None else given
             elif self.fix is not None and not self.everything:
                 kept = 0.0
-            told[name] = kept
-        return Found(told)
+            used[name] = kept
+        return Found(used)
 
     def tell(self, scene: Amounts, names: Sequence[str]) -> Amounts:
         """A scene vector that ends with the amounts of `names` as measured -> as chosen."""
@@ -124,8 +124,8 @@ class Choice:
             return f"{found}, {'ignored, ' if found else ''}left as it is"
         if self.is_blind:
             return str(found)
-        told = ((name, amount) for name, amount in self.apply(found).amounts.items() if amount)
-        return f"{found}; restoring " + ", ".join(f"{name} {amount:.1f}" for name, amount in told)
+        used = ((name, amount) for name, amount in self.apply(found).amounts.items() if amount)
+        return f"{found}; restoring " + ", ".join(f"{name} {amount:.1f}" for name, amount in used)
 
     def check(self, names: Iterable[str], model: str) -> None:
         """PellucidError unless a model that knows `names` can do as chosen."""

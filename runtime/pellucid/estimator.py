@@ -83,8 +83,8 @@ class Estimator:
         rows, cols = (-side % MULTIPLE for side in unit.shape[:2])
         padded = np.pad(unit, ((0, rows), (0, cols), (0, 0)), mode="edge")
         planes = np.broadcast_to(padded, (*padded.shape[:2], 3)).transpose(2, 0, 1)[None]
-        told = self._session.run(None, {"picture": np.ascontiguousarray(planes)})[0]
-        return np.array(told[0], np.float32)
+        batch = self._session.run(None, {"picture": np.ascontiguousarray(planes)})[0]
+        return np.array(batch[0], np.float32)
 
 
 def measure(pixels: Array, estimator: Estimator | None) -> NDArray[np.float32]:

@@ -105,18 +105,18 @@ class Child:
             assert process.stdin is not None and process.stdout is not None
             if self._stopped:
                 process.kill()
-            told = ""
+            answer = ""
             with suppress(OSError):
                 process.stdin.write(self._settings.to_json() + "\n")
                 process.stdin.flush()
-                told = process.stdout.readline()
-            if told.endswith("\n") and json.loads(told) == READY:
+                answer = process.stdout.readline()
+            if answer.endswith("\n") and json.loads(answer) == READY:
                 return process
             code = self._forget()
             if self._stopped:
                 raise PellucidError("stopped")
-            if told.endswith("\n"):
-                raise PellucidError(f"no worker can be started: {json.loads(told)}")
+            if answer.endswith("\n"):
+                raise PellucidError(f"no worker can be started: {json.loads(answer)}")
         raise PellucidError(f"no worker can be started: it ends with code {code} while it loads")
 
     def _open(self) -> "subprocess.Popen[str]":
@@ -144,11 +144,11 @@ class Child:
 
     def _row_of_death(self, name: str, code: int, out_of_memory: bool) -> Row:
         if self._late:
-            told = f"no result after {self._settings.timeout_s:.0f} s; --photo-timeout raises it"
-            return Row(name, rows.CRASHED, f"{name}: {told}")
+            reason = f"no result after {self._settings.timeout_s:.0f} s; --photo-timeout raises it"
+            return Row(name, rows.CRASHED, f"{name}: {reason}")
         if code == KILLED and out_of_memory:
-            told = "killed for its memory; use fewer --workers"
-            return Row(name, rows.OUT_OF_MEMORY, f"{name}: {told}")
+            reason = "killed for its memory; use fewer --workers"
+            return Row(name, rows.OUT_OF_MEMORY, f"{name}: {reason}")
         return Row(name, rows.CRASHED, f"{name}: its worker died with code {code}")
 
 

@@ -76,7 +76,7 @@ def run_dask(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
         for future in running:
             block = blocks.pop(future)
             try:
-                told = future.result()
+                lines = future.result()
             except KilledWorker as error:
                 if len(block) == 1:
                     yield Row(block[0], rows.CRASHED, f"{block[0]}: {error}")
@@ -85,7 +85,7 @@ def run_dask(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
                 continue
             if block := next(todo, ()):
                 running.add(hand_out(block))
-            yield from (Row.from_json(line) for line in told)
+            yield from (Row.from_json(line) for line in lines)
 
 
 @contextmanager

@@ -100,10 +100,10 @@ class RemoteFolder:
         self._whole_puts = bool(names & _OBJECT_STORES)
 
     def files(self) -> Iterator[tuple[str, int]]:
-        for path, told in sorted(self._fs.find(self._root, detail=True).items()):
+        for path, info in sorted(self._fs.find(self._root, detail=True).items()):
             name = str(path)[len(self._root) :].lstrip("/")
             if name and not name.rpartition("/")[2].startswith("."):
-                yield name, int(told.get("size") or 0)
+                yield name, int(info.get("size") or 0)
 
     def fetch(self, name: str, scratch: Path) -> Path:
         copy = scratch / name.rpartition("/")[2]

@@ -13,7 +13,7 @@ from .settings import Settings
 def run_local(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
     """One thread a worker process: it waits for its worker and hands it the next photo."""
     todo, taking = iter(names), threading.Lock()
-    told: queue.SimpleQueue[Row | BaseException | None] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Row | BaseException | None] = queue.SimpleQueue()
     children = [Child(settings) for _ in range(min(pool.workers, len(names)))]
     stopping = threading.Event()
 
@@ -24,12 +24,12 @@ def run_local(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
                     name = next(todo, None)
                 if name is None:
                     break
-                told.put(child.restore(name))
+                answers.put(child.restore(name))
         except BaseException as error:
-            told.put(error)
+            answers.put(error)
         finally:
             child.close()
-            told.put(None)
+            answers.put(None)
 
     threads = [threading.Thread(target=serve, args=(child,)) for child in children]
     for thread in threads:
@@ -37,7 +37,7 @@ def run_local(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
     running = len(threads)
     try:
         while running:
-            answer = told.get()
+            answer = answers.get()
             if answer is None:
                 running -= 1
             elif isinstance(answer, BaseException):

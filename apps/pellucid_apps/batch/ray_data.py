@@ -33,8 +33,8 @@ class _Actor:
         self._child = Child(settings)
 
     def __call__(self, batch: dict[str, NDArray[np.object_]]) -> dict[str, NDArray[np.object_]]:
-        told = [self._child.restore(name).to_json() for name in batch["name"]]
-        return {"row": np.array(told, dtype=np.object_)}
+        lines = [self._child.restore(name).to_json() for name in batch["name"]]
+        return {"row": np.array(lines, dtype=np.object_)}
 
 
 def run_ray(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
@@ -56,8 +56,8 @@ def run_ray(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=settings.threads,
         )
-        for told in rows.iter_rows():
-            yield Row.from_json(told["row"])
+        for row in rows.iter_rows():
+            yield Row.from_json(row["row"])
 
 
 @contextmanager

@@ -53,8 +53,8 @@ class Row:
 
     @staticmethod
     def from_json(line: str | bytes) -> "Row":
-        told = json.loads(line)
-        return Row(**told | {"notes": tuple(told["notes"])})
+        values = json.loads(line)
+        return Row(**values | {"notes": tuple(values["notes"])})
 
 
 class Journal:

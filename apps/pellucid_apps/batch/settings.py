@@ -31,8 +31,8 @@ class Settings:
     @property
     def digest(self) -> str:
         """12 hex digits of all that changes pixels: rows of equal digest are of equal make."""
-        told = (self.model_digest, self.steps, self.strength, self.quality)
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+        chosen = (self.model_digest, self.steps, self.strength, self.quality)
+        return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
         """Without the model's bytes: `model` must be a bundled name or a path."""

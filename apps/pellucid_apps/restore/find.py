@@ -84,8 +84,8 @@ def describe_passed_over(paths: Iterable[Path]) -> str:
             hints[hint] = None
     if not by_kind:
         return ""
-    told = []
+    kinds = []
     for name, names in sorted(by_kind.items(), key=lambda item: (item[0] == "other", item[0])):
         more = ", ..." if len(names) > _NAMED else ""
-        told.append(f"{len(names)} {name} ({', '.join(names[:_NAMED])}{more})")
-    return "\n".join([f"passed over: {', '.join(told)}", *(f"  {hint}" for hint in hints)])
+        kinds.append(f"{len(names)} {name} ({', '.join(names[:_NAMED])}{more})")
+    return "\n".join([f"passed over: {', '.join(kinds)}", *(f"  {hint}" for hint in hints)])

@@ -113,13 +113,13 @@ def _once(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 
 def _nothing(inputs: Sequence[str], out: Path, recursive: bool, passed: list[Path]) -> str:
     """Why there is nothing to restore, and what would help."""
-    told = [f"no pictures found in {', '.join(inputs)}"]
+    reasons = [f"no pictures found in {', '.join(inputs)}"]
     below = (file for text in inputs for file in walk(Path(text), True, out))
     if not recursive and any(is_tried(file) for file in below):
-        told.append("there are some in its subfolders: add -r")
+        reasons.append("there are some in its subfolders: add -r")
     if passed:
-        told.append(describe_passed_over(passed))
-    return "; ".join(told)
+        reasons.append(describe_passed_over(passed))
+    return "; ".join(reasons)
 
 
 def _apart(jobs: list[Job], out: Path) -> list[Job]:

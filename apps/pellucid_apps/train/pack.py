@@ -33,7 +33,7 @@ def pack(
         packed = pack_folder(folder, out, PackConfig(shard_mb, total_mb, side))
     except ValueError as error:
         raise PellucidError(str(error)) from error
-    told = f"{packed.samples} samples in {len(packed.shards)} shard(s), "
-    print(f"{told}{packed.total_bytes / 1e6:.1f} MB")
+    counts = f"{packed.samples} samples in {len(packed.shards)} shard(s), "
+    print(f"{counts}{packed.total_bytes / 1e6:.1f} MB")
     if packed.left_out:
         print(f"{packed.left_out} samples were left out for --total-mb {total_mb:g}")

@@ -147,8 +147,8 @@ class LiveLoop:
         restore = not (self.controls.bypass or self._left) and self.controls.strength > 0.0
         if restore:
             anew = self._smoother.started_anew or self._passed_by
-            told = choice.tell(scene, names)
-            restored, network_s = self._restorer(pixels, told, controller.rung, anew)
+            input_scene = choice.tell(scene, names)
+            restored, network_s = self._restorer(pixels, input_scene, controller.rung, anew)
             hold = self.found is not None and not choice.brightens(self.found)
             restored = guard_frame(pixels, restored, hold)
             if self.controls.strength < 1.0:
@@ -173,12 +173,12 @@ class LiveLoop:
 
     def describe(self) -> str:
         """One line of figures: rate, age, what was left out, what the network does."""
-        told, controls = self.figures, self.controls
-        parts = [f"{told.fps:.1f} fps"]
-        if self._settings.live and told.ages:
-            parts.append(f"age {told.ages[-1] * 1e3:.0f} ms")
-        elif told.times:
-            parts.append(f"{told.times[-1] * 1e3:.0f} ms a frame")
+        figures, controls = self.figures, self.controls
+        parts = [f"{figures.fps:.1f} fps"]
+        if self._settings.live and figures.ages:
+            parts.append(f"age {figures.ages[-1] * 1e3:.0f} ms")
+        elif figures.times:
+            parts.append(f"{figures.times[-1] * 1e3:.0f} ms a frame")
         if extra := self.extra_figures():
             parts.append(extra)
         if controls.bypass:
@@ -257,10 +257,10 @@ class LiveLoop:
                 self.controls.press(key)
 
     def _count(self, frame: Frame, started: float, ended: float) -> None:
-        told = self.figures
-        told.shown += 1
-        told.over_budget += ended - started > self._settings.budget_s
-        told.times.append(ended - started)
-        told.ends.append(ended)
+        figures = self.figures
+        figures.shown += 1
+        figures.over_budget += ended - started > self._settings.budget_s
+        figures.times.append(ended - started)
+        figures.ends.append(ended)
         if self._settings.live:
-            told.ages.append(ended - frame.time_s)
+            figures.ages.append(ended - frame.time_s)

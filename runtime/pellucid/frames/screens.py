@@ -12,8 +12,8 @@ TITLE = "pellucid"
 
 def has_windows() -> bool:
     """Whether this OpenCV was built to open windows."""
-    told = cv2.getBuildInformation().splitlines()
-    return not any(line.strip().startswith("GUI:") and line.endswith("NONE") for line in told)
+    build = cv2.getBuildInformation().splitlines()
+    return not any(line.strip().startswith("GUI:") and line.endswith("NONE") for line in build)
 
 
 class WindowSink:

@@ -23,8 +23,8 @@ def read_avif(data: Data) -> Header:
     refusal = "holds 2 or more pictures (AVIF); save the one to restore as a file of its own"
     blocks: dict[int, bytes] = {}
     if (at := head.find(b"colrnclx")) >= 0:
-        told = struct.unpack_from(">HHHB", head, at + 8)
-        blocks[CICP] = bytes([*(min(v, 255) for v in told[:3]), told[3] >> 7])
+        codes = struct.unpack_from(">HHHB", head, at + 8)
+        blocks[CICP] = bytes([*(min(v, 255) for v in codes[:3]), codes[3] >> 7])
     coding = Coding()
     if (at := head.find(b"av1C")) >= 0:
         flags = head[at + 6]
@@ -77,10 +77,10 @@ def _with_nclx(avif: bytes, tag: bytes) -> bytes:
     (iprp, after), (ipco, _), (colr, end) = path
     box = struct.pack(">I", 12 + len(tag)) + b"colrnclx" + tag
     spare = end - colr - len(box)
-    told = bytearray(avif[:colr] + box + avif[end:after])
+    moved = bytearray(avif[:colr] + box + avif[end:after])
     for at in (iprp, ipco):
-        struct.pack_into(">I", told, at, struct.unpack_from(">I", avif, at)[0] - spare)
-    return bytes(told) + struct.pack(">I", spare) + b"free" + bytes(spare - 8) + avif[after:]
+        struct.pack_into(">I", moved, at, struct.unpack_from(">I", avif, at)[0] - spare)
+    return bytes(moved) + struct.pack(">I", spare) + b"free" + bytes(spare - 8) + avif[after:]
 
 
 def _path(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int]]:

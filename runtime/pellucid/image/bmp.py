@@ -45,8 +45,8 @@ def read_bmp(data: Data) -> tuple[Header, tuple[int, int]]:
     blocks = {}
     if all(0 < v < 10**6 for v in layout.per_metre):
         x, y = (Fraction(v, 100) for v in layout.per_metre)
-        if told := Resolution(x, y, CENTIMETRE).to_block():
-            blocks[RESOLUTION] = told
+        if resolution := Resolution(x, y, CENTIMETRE).to_block():
+            blocks[RESOLUTION] = resolution
     refusal = ""
     if layout.compression not in (_RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS):
         refusal = "this kind of BMP is not supported; save it as PNG"

@@ -101,11 +101,11 @@ def _loader(kind: str) -> str:
 
 def check_size(width: int, height: int) -> None:
     """PhotoError for a picture over the limit, by its header, before it is decoded."""
-    told = os.environ.get(MAX_MEGAPIXELS_VARIABLE)
+    value = os.environ.get(MAX_MEGAPIXELS_VARIABLE)
     try:
-        limit = float(told) if told else DEFAULT_MAX_MEGAPIXELS
+        limit = float(value) if value else DEFAULT_MAX_MEGAPIXELS
     except ValueError:
-        raise PhotoError(f"{MAX_MEGAPIXELS_VARIABLE} must be a number, got {told!r}") from None
+        raise PhotoError(f"{MAX_MEGAPIXELS_VARIABLE} must be a number, got {value!r}") from None
     pixels = width * height
     if pixels > limit * 1e6:
         raise TooLargeError(
@@ -128,8 +128,8 @@ def _decode(header: Header, source: bytes | int) -> tuple[Array, Header]:
         return pixels, header
     blocks = dict(header.metadata)
     for block, field in _VIPS_BLOCKS.items():
-        if field in fields and (told := bytes(picture.get(field))):
-            blocks[block] = told.rstrip(b"\0") if block == XMP else told
+        if field in fields and (value := bytes(picture.get(field))):
+            blocks[block] = value.rstrip(b"\0") if block == XMP else value
     if EXIF in blocks:  # libvips has turned the picture, as its own boxes say
         blocks[EXIF] = set_upright(blocks[EXIF].removeprefix(b"Exif\0\0"))
     bits = picture.get("bits-per-sample") if "bits-per-sample" in fields else 8

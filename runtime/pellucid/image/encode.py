@@ -202,10 +202,10 @@ def _jpeg(
     vips.write_pixels("jpegsave", pixels, headed, Q=quality, subsample_mode="off" if full else "on")
     headed.finish()
     size = file.tell()
-    told = jpeg.with_further_pictures(head, size, metadata)
-    if told != head:
+    indexed = jpeg.with_further_pictures(head, size, metadata)
+    if indexed != head:
         file.seek(jpeg.PLAIN_START)
-        file.write(told)
+        file.write(indexed)
         file.seek(size)
     file.write(metadata.get(TRAILER, b""))
 

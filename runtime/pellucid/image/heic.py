@@ -28,7 +28,7 @@ def decode_heic(
         file = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
         check_size(*file.size)
         picture = np.asarray(file)
-        told = file.info
+        info = file.info
     except PhotoError:
         raise
     except Exception as error:  # libheif's errors come as several kinds
@@ -36,12 +36,12 @@ def decode_heic(
     notes: tuple[str, ...] = ()
     if len(file) > 1:
         notes = ("only its main picture is restored; the further ones inside are not kept",)
-    elif told.get("depth_images") or told.get("aux") or b"urn:com:apple" in data[: 1 << 16]:
+    elif info.get("depth_images") or info.get("aux") or b"urn:com:apple" in data[: 1 << 16]:
         notes = ("its depth and gain maps are not kept",)
     blocks = dict(read_avif(data).metadata)
     for block, name in ((EXIF, "exif"), (XMP, "xmp"), (ICC, "icc_profile")):
-        if told.get(name):
-            blocks[block] = bytes(told[name])
+        if info.get(name):
+            blocks[block] = bytes(info[name])
     if EXIF in blocks:
         blocks[EXIF] = set_upright(blocks[EXIF].removeprefix(b"Exif\0\0"))
     return np.ascontiguousarray(picture), replace(Header("heic"), metadata=blocks), notes

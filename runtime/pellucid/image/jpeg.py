@@ -58,8 +58,8 @@ def read_jpeg(data: Data) -> Header:
         if marker in _SOF:
             coding, refusal = _frame(marker, body)
         elif marker == _APP0 and body.startswith(_JFIF_NAME):
-            if told := from_jfif(body):
-                blocks[RESOLUTION] = told
+            if resolution := from_jfif(body):
+                blocks[RESOLUTION] = resolution
         elif marker == _APP1 and body.startswith(_EXIF_NAME):
             blocks.setdefault(EXIF, body[len(_EXIF_NAME) :])
         elif marker == _APP1 and body.startswith(_XMP_NAME):

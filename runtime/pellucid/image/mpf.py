@@ -24,16 +24,16 @@ def only_previews(index: bytes) -> bool:
 
 def with_places(index: bytes, size: int, shift: int) -> bytes:
     """The index where the main picture has `size` bytes and the others moved by `shift`."""
-    told = bytearray(index)
+    moved = bytearray(index)
     order, places = _places(index)
     for number, at in enumerate(places):
         if number == 0:
-            struct.pack_into(order + "I", told, at + 4, size)
+            struct.pack_into(order + "I", moved, at + 4, size)
             continue
         (place,) = struct.unpack_from(order + "I", index, at + 8)
         if place:
-            struct.pack_into(order + "I", told, at + 8, (place + shift) & 0xFFFFFFFF)
-    return bytes(told)
+            struct.pack_into(order + "I", moved, at + 8, (place + shift) & 0xFFFFFFFF)
+    return bytes(moved)
 
 
 def _places(index: bytes) -> tuple[str, list[int]]:

@@ -27,8 +27,8 @@ def read_png(data: Data) -> Header:
             refusal = f"the PNG is damaged: wrong checksum in its {kind.decode('latin-1')} chunk"
         if kind == b"acTL" and (frames := struct.unpack_from(">I", body)[0]) > 1:
             refusal = refusal or several(frames, "PNG")
-        elif kind == b"pHYs" and (told := from_phys(body)):
-            blocks[RESOLUTION] = told
+        elif kind == b"pHYs" and (resolution := from_phys(body)):
+            blocks[RESOLUTION] = resolution
         elif kind == b"cICP" and len(body) == 4:
             blocks[CICP] = body
         elif kind == b"eXIf":
@@ -55,21 +55,21 @@ def several(frames: int, kind: str) -> str:
 
 def chunks(metadata: dict[int, bytes]) -> bytes:
     """Metadata as the chunks that follow IHDR."""
-    told = []
+    chunks = []
     if CICP in metadata:
-        told.append(_chunk(b"cICP", metadata[CICP]))
+        chunks.append(_chunk(b"cICP", metadata[CICP]))
     if ICC in metadata:
-        told.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(metadata[ICC])))
-    told.append(metadata.get(GAMMA, b""))
+        chunks.append(_chunk(b"iCCP", b"icc\0\0" + zlib.compress(metadata[ICC])))
+    chunks.append(metadata.get(GAMMA, b""))
     if RESOLUTION in metadata:
         body = Resolution.from_block(metadata[RESOLUTION]).to_phys()
-        told.append(_chunk(b"pHYs", body) if body is not None else b"")
+        chunks.append(_chunk(b"pHYs", body) if body is not None else b"")
     if EXIF in metadata:
-        told.append(_chunk(b"eXIf", metadata[EXIF]))
+        chunks.append(_chunk(b"eXIf", metadata[EXIF]))
     if XMP in metadata:
-        told.append(_chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0" + metadata[XMP]))
-    told.append(metadata.get(TEXT, b""))
-    return b"".join(told)
+        chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0" + metadata[XMP]))
+    chunks.append(metadata.get(TEXT, b""))
+    return b"".join(chunks)
 
 
 def gamma_of(metadata: dict[int, bytes]) -> float:
@@ -78,8 +78,8 @@ def gamma_of(metadata: dict[int, bytes]) -> float:
     kinds = {kind: block[start:stop] for kind, start, stop in _chunks(block, 0)}
     if {ICC, CICP} & metadata.keys() or b"sRGB" in kinds or len(kinds.get(b"gAMA", b"")) != 4:
         return SRGB_GAMMA
-    told = int.from_bytes(kinds[b"gAMA"], "big") / 100_000
-    return told if 0.1 <= told <= 5.0 else SRGB_GAMMA
+    gamma = int.from_bytes(kinds[b"gAMA"], "big") / 100_000
+    return gamma if 0.1 <= gamma <= 5.0 else SRGB_GAMMA
 
 
 def _chunks(data: Data, position: int = 8) -> Iterator[tuple[bytes, int, int]]:

@@ -59,8 +59,8 @@ def read_tiff(data: Data) -> Header:
     if IRB not in blocks and isinstance(iptc, Value):
         size = struct.pack(">I", len(iptc.data))
         blocks[IRB] = _IRB_IPTC + size + iptc.data + bytes(len(iptc.data) % 2)
-    if told := _resolution(tags, number(_RESOLUTION_UNIT, INCH)):
-        blocks[RESOLUTION] = told
+    if resolution := _resolution(tags, number(_RESOLUTION_UNIT, INCH)):
+        blocks[RESOLUTION] = resolution
     descriptive = {tag: value for tag, value in tags.items() if tag not in _STRUCTURE}
     about = descriptive.get(_DESCRIPTION)
     if isinstance(about, Value) and about.data.startswith(_SHAPE):
@@ -109,11 +109,11 @@ def add_metadata(file: BinaryIO, metadata: dict[int, bytes]) -> None:
     if iptc := _iptc(metadata.get(IRB, b"")):
         added[_IPTC] = Value(_UNDEFINED, iptc)
     if RESOLUTION in metadata:
-        told = Resolution.from_block(metadata[RESOLUTION])
-        for tag, ratio in ((_X_RESOLUTION, told.x), (_Y_RESOLUTION, told.y)):
+        resolution = Resolution.from_block(metadata[RESOLUTION])
+        for tag, ratio in ((_X_RESOLUTION, resolution.x), (_Y_RESOLUTION, resolution.y)):
             packed = struct.pack("<II", ratio.numerator, ratio.denominator)
             added[tag] = Value(_RATIONAL, packed)
-        added[_RESOLUTION_UNIT] = Value(_SHORT, struct.pack("<H", told.unit))
+        added[_RESOLUTION_UNIT] = Value(_SHORT, struct.pack("<H", resolution.unit))
     if not added:
         return
     start = end + end % 2

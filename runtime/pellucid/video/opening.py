@@ -41,9 +41,9 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         container = av.open(url(path), **text_options())
     except (av.error.FFmpegError, OSError) as error:
-        told = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise VideoError(
-            f"{path}: cannot read this video ({told}); a recording that was cut off before it "
+            f"{path}: cannot read this video ({reason}); a recording that was cut off before it "
             "was closed, or not a video"
         ) from error
     with container:

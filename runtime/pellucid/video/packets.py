@@ -39,14 +39,14 @@ class Damage:
     retimed: int = 0
 
     def notes(self) -> tuple[str, ...]:
-        told = []
+        notes = []
         if self.packets:
-            told.append(f"{self.packets} damaged packets were skipped; their frames are missing")
+            notes.append(f"{self.packets} damaged packets were skipped; their frames are missing")
         if self.retimed:
-            told.append(
+            notes.append(
                 f"{self.retimed} frames had no time of their own; the next free one is used"
             )
-        return tuple(told)
+        return tuple(notes)
 
 
 def find_restarts(path: Any) -> Clock:

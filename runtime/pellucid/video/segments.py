@@ -45,9 +45,9 @@ class Store:
 
     def __init__(self, target: Path, settings: dict[str, Any], anew_if_changed: bool) -> None:
         self.folder = target.with_name(f"{target.name}.partial")
-        told = self.folder / "settings.json"
+        settings_file = self.folder / "settings.json"
         wanted = json.loads(json.dumps({"version": _VERSION} | settings))
-        begun = _read(told)
+        begun = _read(settings_file)
         if begun is not None and begun != wanted:
             if not anew_if_changed:
                 changed = ", ".join(sorted(k for k in wanted if begun.get(k) != wanted[k]))
@@ -60,22 +60,22 @@ class Store:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         if begun is None:
-            write_atomically(told, json.dumps(wanted, indent=1).encode())
+            write_atomically(settings_file, json.dumps(wanted, indent=1).encode())
 
     def finished(self, track: int) -> list[Segment]:
         """The segments of a track, from the first up to the first gap."""
         found: list[Segment] = []
         while True:
-            told = _read(self._path(track, len(found), ".json"))
+            record = _read(self._path(track, len(found), ".json"))
             file = self._path(track, len(found), ".mkv")
-            if told is None or not file.is_file() or file.stat().st_size != told["bytes"]:
+            if record is None or not file.is_file() or file.stat().st_size != record["bytes"]:
                 return found
-            found.append(Segment(file, tuple(told["pts"]), told["last_duration"]))
+            found.append(Segment(file, tuple(record["pts"]), record["last_duration"]))
 
     def is_complete(self, track: int) -> list[str] | None:
         """The notes of a track whose last frame is done; None as long as it is not."""
-        told = _read(self.folder / f"track{track}.json")
-        return None if told is None else list(told["notes"])
+        record = _read(self.folder / f"track{track}.json")
+        return None if record is None else list(record["notes"])
 
     def complete(self, track: int, notes: tuple[str, ...]) -> None:
         path = self.folder / f"track{track}.json"
@@ -120,12 +120,12 @@ class SegmentWriter:
             self._container.close()
         if sorted(self._pts) != self._shown:
             raise VideoError(f"{self._file}: the encoder returned other frames than it was given")
-        told = {
+        record = {
             "pts": self._pts,
             "last_duration": self._last_duration,
             "bytes": self._file.stat().st_size,
         }
-        write_atomically(self._file.with_suffix(".json"), json.dumps(told).encode())
+        write_atomically(self._file.with_suffix(".json"), json.dumps(record).encode())
         return Segment(self._file, tuple(self._pts), self._last_duration)
 
     def discard(self) -> None:

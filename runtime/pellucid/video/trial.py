@@ -38,8 +38,8 @@ def find_unstorable(
         if attempt.failure(others) is not None:
             reason = attempt.failure(set())
             if reason is not None:
-                told = f"{suffix} does not hold this video ({reason}); use --codec or .mkv"
-                raise VideoError(f"{source.path}: {told}")
+                message = f"{suffix} does not hold this video ({reason}); use --codec or .mkv"
+                raise VideoError(f"{source.path}: {message}")
             kept = set[int]()
             for index in sorted(others):
                 if attempt.failure(kept | {index}) is None:
@@ -122,9 +122,9 @@ def _told(source: Source, lost: dict[int, bool], trial: Path) -> dict[int, str]:
         kept = {_timecode(stream) for stream in made.streams} - {None}
         return {
             index: _name(given.streams[index])
-            if told and _timecode(given.streams[index]) not in kept
+            if shown and _timecode(given.streams[index]) not in kept
             else ""
-            for index, told in lost.items()
+            for index, shown in lost.items()
         }
 
 

@@ -75,9 +75,9 @@ def pack(folder: Path, out: Path, config: PackConfig) -> Packed:
                 shard = open_shards.enter_context(_whole_tar(shards[-1]))
                 room = config.shard_mb * 1e6
             for name, data in files:
-                told = tarfile.TarInfo(name)
-                told.size = len(data)
-                shard.addfile(told, BytesIO(data))
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                shard.addfile(entry, BytesIO(data))
             room -= size
             total += size
             written += 1

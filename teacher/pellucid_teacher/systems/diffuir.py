@@ -76,12 +76,12 @@ class DiffUIR:
         return {"system": NAME, **asdict(self.options)}
 
 
-def from_header(told: Mapping[str, Any]) -> DiffUIR:
-    network = told["network"]
+def from_header(header: Mapping[str, Any]) -> DiffUIR:
+    network = header["network"]
     config = DiffUIRConfig(int(network["width"]), tuple(network["multipliers"]))
     keys = ("delta_end", "train_noise", "start_noise")
-    options = {key: float(told[key]) for key in keys}
-    return DiffUIR(DiffUIROptions(config, **options, steps=int(told["steps"])))
+    options = {key: float(header[key]) for key in keys}
+    return DiffUIR(DiffUIROptions(config, **options, steps=int(header["steps"])))
 
 
 # Batch 10, accumulated twice, Adam 8e-5 constant, 300 k steps; tasks drawn within a batch.

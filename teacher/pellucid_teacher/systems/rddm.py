@@ -77,11 +77,11 @@ class RDDM:
         return {"system": NAME, **asdict(self.options)}
 
 
-def from_header(told: Mapping[str, Any]) -> RDDM:
-    network, scale = told["network"], told["sum_scale"]
+def from_header(header: Mapping[str, Any]) -> RDDM:
+    network, scale = header["network"], header["sum_scale"]
     config = DiffUIRConfig(int(network["width"]), tuple(network["multipliers"]))
     scale = None if scale is None else float(scale)
-    return RDDM(RDDMOptions(config, told["predicts"], scale, int(told["steps"])))
+    return RDDM(RDDMOptions(config, header["predicts"], scale, int(header["steps"])))
 
 
 # Batch 1, accumulated twice, Adam 8e-5 constant, 120 k steps (the released settings).

@@ -92,17 +92,17 @@ class ResShift:
         return {"system": NAME, **asdict(self.options)}
 
 
-def from_header(told: Mapping[str, Any]) -> ResShift:
-    network = told["network"]
+def from_header(header: Mapping[str, Any]) -> ResShift:
+    network = header["network"]
     return ResShift(
         ResShiftOptions(
             DiffUIRConfig(int(network["width"]), tuple(network["multipliers"])),
-            int(told["steps"]),
-            float(told["least"]),
-            float(told["kappa"]),
-            int(told["scale"]),
-            bool(told["residual"]),
-            bool(told["deterministic"]),
+            int(header["steps"]),
+            float(header["least"]),
+            float(header["kappa"]),
+            int(header["scale"]),
+            bool(header["residual"]),
+            bool(header["deterministic"]),
         )
     )
 
