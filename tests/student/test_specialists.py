@@ -89,3 +89,11 @@ def test_a_file_that_is_no_tasks_is_refused_by_name(tmp_path: Path) -> None:
     save_student(tmp_path / "fog.safetensors", network(1), told)
     with pytest.raises(ValueError, match=r"no task is called 'fog'.*haze"):
         load_specialists(tmp_path)
+
+
+def test_the_shipped_teacher_opens_and_restores() -> None:
+    teacher = load_frozen_teacher(Path(__file__).parents[2] / "student/weights/specialists")
+    picture = 2.0 * torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 1.0
+    restored = teacher.restore(picture)
+    assert restored.shape == picture.shape and restored.isfinite().all()
+    assert (restored - picture).abs().max() > 0.01
