@@ -59,7 +59,7 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     told = json.loads(header)
     model = fold(PlainUNet(PlainUNetConfig.from_dict(told["config"])))
-    # The shipped teachers' stems have channels for an earlier estimate, too, which photos left at 0.
+    # The shipped teachers' stems have channels for an earlier estimate, which photos left at 0.
     tensors["stem.weight"] = tensors["stem.weight"][:, : model.stem.weight.shape[1]]
     model.load_state_dict(tensors)  # back to float32
     return model, Provenance(**told["provenance"])
