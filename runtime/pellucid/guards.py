@@ -31,6 +31,7 @@ SKY_POINTS = 40  # stars at least
 SKY_POINT = 0.012  # side of what is a point, as a share of the picture's long side
 SKY_SIDE = 512
 TONED = 4  # levels of 255 by which the colours of a toned picture may stray
+TONED_RANGE = 32  # levels of brightness, at least, over which its colours are compared
 TONED_SIDE = 256  # px that are looked at
 _SPARSE = 16  # px between those of a first look
 _STRIP = 256  # rows
@@ -195,7 +196,7 @@ def _brightest(colour: Array, step: int) -> Array:
 
 def is_toned(colour: Array) -> bool:
     """Whether a picture (H, W, 3) is a toned monochrome, such as sepia: its brightness tells its
-    colours. Of dark pictures, whose colours are faint, nothing is said."""
+    colours. Of dark pictures, whose colours are faint, and of nearly flat ones nothing is said."""
     step = max(1, max(colour.shape[:2]) // TONED_SIDE)
     sample = colour[::step, ::step].reshape(-1, colour.shape[2]) / (
         LEVEL * full_scale(colour.dtype)
@@ -203,6 +204,9 @@ def is_toned(colour: Array) -> bool:
     if colour.shape[2] == 1 or sample.mean() < 255.0 * DARK:
         return False
     code = sample.mean(axis=1).astype(int)
+    low, high = np.percentile(code, (5, 95))
+    if high - low < TONED_RANGE:
+        return False
     count = np.maximum(np.bincount(code, minlength=256), 1)
     for channel in sample.T:  # against its mean among the pixels of equal brightness
         mean = np.bincount(code, channel, minlength=256) / count
