@@ -67,7 +67,7 @@ def test_a_change_of_a_module_changes_the_name_of_all_that_ask_for_it(
     monkeypatch.setattr(module, "PAGE", tmp_path / "page")
     changed = build_site()
     gone = {name.partition(".")[0] for name in set(site) - set(changed)}
-    assert gone == {"tiles", "restore", "worker", "work", "app"}
+    assert gone == {"tiles", "amounts", "photos", "restore", "worker", "work", "app"}
     assert changed["sw.js"] != site["sw.js"]
 
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import itertools
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from frames_fakes import FakeClock, FakeSource, grey
 from pellucid import Photo
 from pellucid.frames import Frame, FrameError, cameras, screens
 from pellucid.frames.cameras import CameraSource, find_camera
-from pellucid.frames.files import FolderSource, Paced, VideoSource
+from pellucid.frames.files import FolderSource, Looped, Paced, VideoSource
 from pellucid.frames.mjpeg import PageSink
 from pellucid.frames.raw import RawSink, RawSource
 from pellucid.frames.writers import FolderSink, VideoSink
@@ -248,6 +249,29 @@ def test_page_shows_frames_and_takes_keys(page: PageSink) -> None:
     with fetch(page.url + "key", {"X-Pellucid": "1"}, b"s"):
         pass
     assert page.pressed() == "s" and page.pressed() == ""
+
+
+def test_a_recording_waits_for_whoever_opens_the_page(page: PageSink) -> None:
+    waiting = threading.Thread(target=page.wait_for_watcher, args=(lambda: False,))
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    page.watch(1)
+    waiting.join(10)
+    assert not waiting.is_alive()
+    page.watch(-1)
+    page.wait_for_watcher(lambda: True)  # told to stop: it does not wait
+
+
+def test_a_looped_source_goes_on_in_time_and_number() -> None:
+    looped = Looped(lambda: FakeSource([ramp(1), ramp(2), ramp(3)]))
+    frames = [looped.read() for _ in range(7)]
+    assert [frame and frame.index for frame in frames] == list(range(7))
+    times = [frame.time_s for frame in frames if frame is not None]
+    np.testing.assert_allclose(np.diff(times[1:3]), 1 / 30)
+    assert all(later > sooner for sooner, later in zip(times, times[1:], strict=False))
+    looped.close()
+    assert Looped(lambda: FakeSource([])).read() is None
 
 
 @pytest.mark.parametrize(

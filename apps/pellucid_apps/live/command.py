@@ -1,5 +1,6 @@
 """`pellucid live`: a camera or any other stream of frames, restored as it runs."""
 
+import contextlib
 import os
 import sys
 import time
@@ -29,6 +30,7 @@ from pellucid.frames import (
 from pellucid.frames.cameras import list_cameras
 from pellucid.frames.frame import Clock, Picture
 from pellucid.frames.live import KEYS
+from pellucid.frames.mjpeg import PageSink
 from pellucid.frames.network import rank_models
 from pellucid.frames.writers import VideoSink
 
@@ -69,6 +71,9 @@ def live(
     ] = False,
     fix: Annotated[str | None, typer.Option(help=FIX_HELP)] = None,
     ignore: Annotated[str | None, typer.Option(help=IGNORE_HELP)] = None,
+    again: Annotated[
+        bool, typer.Option("--loop", help="A file or folder begins again at its end.")
+    ] = False,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of a camera or of -.")] = None,
     fps: Annotated[float, typer.Option(min=0.1, help="Of a camera or a folder.")] = 30.0,
     record: Annotated[Path | None, typer.Option(help="Video the key r writes.")] = None,
@@ -103,7 +108,7 @@ def live(
         lambda name: open_frames(name, threads, engine),
     )
     passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
-    frames_from = open_source(source, clock, parse_size(size), fps, every_frame)
+    frames_from = open_source(source, clock, parse_size(size), fps, every_frame, again)
     sinks: list[Sink] = []
     try:
         sinks += [open_sink(name, fps, overwrite, frames_from.picture) for name in names]
@@ -136,10 +141,21 @@ def live(
             _tell(f"{frames_from.name} -> {opened.name}")
         _tell(f"keys: {KEYS}")
         with StopSignals(lambda: setattr(loop.controls, "stop", True)) as told:
+            _await_viewer(source, sinks, loop.controls)
             code = _run(loop, reader)
         code = TERMINATED if told.received else code
     print(summarise(loop, reader), file=sys.stderr)
     raise typer.Exit(code)
+
+
+def _await_viewer(source: str, sinks: list[Sink], controls: Controls) -> None:
+    """A recording that only a page shows begins when somebody looks at it."""
+    if Path(source).exists() and len(sinks) == 1 and isinstance(sinks[0], PageSink):
+        _tell("waiting for somebody to open the page (Ctrl-C ends it)")
+        with contextlib.suppress(KeyboardInterrupt):
+            sinks[0].wait_for_watcher(lambda: controls.stop)
+            return
+        controls.stop = True
 
 
 def _run(loop: LiveLoop, reader: NewestFrames) -> int:

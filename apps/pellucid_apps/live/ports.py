@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pellucid.frames import FrameError, Sink, Source
 from pellucid.frames.cameras import CameraSource, find_camera
-from pellucid.frames.files import FolderSource, Paced, VideoSource
+from pellucid.frames.files import FolderSource, Looped, Paced, VideoSource
 from pellucid.frames.frame import Clock, Picture
 from pellucid.frames.mjpeg import PageSink
 from pellucid.frames.raw import RawSink, RawSource
@@ -25,9 +25,17 @@ def parse_size(told: str | None) -> tuple[int, int] | None:
 
 
 def open_source(
-    told: str, clock: Clock, size: tuple[int, int] | None, fps: float, every_frame: bool
+    told: str,
+    clock: Clock,
+    size: tuple[int, int] | None,
+    fps: float,
+    every_frame: bool,
+    loop: bool = False,
 ) -> Source:
-    """The source of a name: -, a path or a camera. Files play by the clock unless every_frame."""
+    """The source of a name: -, a path or a camera. Files play by the clock unless every_frame.
+
+    loop: a file or folder begins again at its end.
+    """
     if told == "-":
         if size is None:
             raise FrameError("raw frames do not tell their size; add --size WIDTHxHEIGHT")
@@ -36,7 +44,11 @@ def open_source(
         return RawSource(stream, *size, clock)
     path = Path(told)
     if path.is_dir() or path.is_file():
-        recorded = FolderSource(path, fps) if path.is_dir() else VideoSource(path)
+
+        def opened() -> Source:
+            return FolderSource(path, fps) if path.is_dir() else VideoSource(path)
+
+        recorded = Looped(opened) if loop else opened()
         return recorded if every_frame else Paced(recorded, clock)
     if path.suffix or "/" in told:
         raise FrameError(f"{told}: no such file or folder")

@@ -1,6 +1,7 @@
 """Files as sources: a video, a folder of pictures; and pacing them like a camera."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,47 @@ class FolderSource:
     def close(self) -> None:
         """Nothing is held open."""
         self._index = len(self._files)
+
+
+class Looped:
+    """A recorded source that begins again at its end; times and numbers go on.
+
+    open_source: opens it anew. A source without a single frame ends.
+    """
+
+    live = False
+    patience_s: float | None = None
+
+    def __init__(self, open_source: Callable[[], Source]) -> None:
+        self._open = open_source
+        self._source = open_source()
+        self.name, self.picture = self._source.name, self._source.picture
+        self._time_s, self._index = 0.0, 0  # where this turn began
+        self._last: Frame | None = None
+        self._spacing_s = 0.0
+        self._closed = False
+
+    def read(self) -> Frame | None:
+        """The next frame; None once closed."""
+        frame = self._source.read()
+        if frame is None and self._last is not None and not self._closed:
+            self._source.close()
+            self._time_s = self._last.time_s + self._spacing_s
+            self._index = self._last.index + 1
+            self._source = self._open()
+            frame = self._source.read()
+        if frame is None:
+            return None
+        shifted = Frame(frame.pixels, frame.time_s + self._time_s, frame.index + self._index)
+        if self._last is not None:
+            self._spacing_s = shifted.time_s - self._last.time_s or self._spacing_s
+        self._last = shifted
+        return shifted
+
+    def close(self) -> None:
+        """Close the source at hand."""
+        self._closed = True
+        self._source.close()
 
 
 class Paced:

@@ -6,8 +6,10 @@ it under a name of its own. Pictures are compressed only while somebody watches.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,12 +20,7 @@ from .frame import Frame, FrameError
 ADDRESS = "127.0.0.1"
 _QUALITY = 80
 _WAIT_S = 1.0
-_PAGE = """<!doctype html><meta charset="utf-8"><title>pellucid</title>
-<style>body{margin:0;background:#111;color:#ccc;font:14px sans-serif;text-align:center}
-img{max-width:100%;max-height:92vh}</style><img src="/stream" alt="the restored stream">
-<p>space bypass · s split · + − strength · r record · i figures · q quit</p>
-<script>addEventListener("keydown",e=>{if(e.key.length===1){e.preventDefault();
-fetch("/key",{method:"POST",headers:{"X-Pellucid":"1"},body:e.key})}})</script>"""
+_PAGE = Path(__file__).with_name("live.html")
 
 
 class PageSink:
@@ -75,6 +72,13 @@ class PageSink:
         """Somebody begins (1) or ceases (-1) to watch."""
         with self._changed:
             self._watchers += come
+            self._changed.notify_all()
+
+    def wait_for_watcher(self, stopped: Callable[[], bool]) -> None:
+        """Return once somebody watches, or `stopped()`; it is asked every second or so."""
+        with self._changed:
+            while not (self._watchers or self._closed or stopped()):
+                self._changed.wait(_WAIT_S)
 
     def newer_than(self, number: int) -> tuple[bytes, int] | None:
         """The newest JPEG and its number, waiting for it; b"" if none came; None at the end."""
@@ -102,7 +106,7 @@ def _handler_of(page: PageSink) -> type[BaseHTTPRequestHandler]:
             if not self._is_ours():
                 return
             if self.path == "/":
-                self._answer(_PAGE.encode(), "text/html; charset=utf-8")
+                self._answer(_PAGE.read_bytes(), "text/html; charset=utf-8")
             elif self.path == "/stream":
                 self._stream()
             else:

@@ -1,4 +1,5 @@
 // One photo on the page, from its file to its result.
+import { ASKED, FOUND } from "./amounts.mjs";
 
 const MARKS = { queued: "·", busy: "…", done: "✓", failed: "!", cancelled: "×", stale: "↻" };
 let count = 0;
@@ -46,19 +47,21 @@ export class Photo {
 
   facts() {
     if (!this.result) return this.file.name;
-    const { width, height, ms, engine, model, steps, notes } = this.result;
+    const { width, height, ms, engine, model, steps, notes, left } = this.result;
+    const nothing = left ? ["nothing found, left as it is"] : [];
     const time = ms < 950 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
     const many = steps > 1 ? `, ${steps} steps` : "";
-    return [`${width} × ${height}`, `${model}${many}`, time, engine, ...notes].join(" · ");
+    return [`${width} × ${height}`, `${model}${many}`, time, engine, ...nothing, ...notes].join(" · ");
   }
 
+  // Whether a degradation is restored: found, or asked for by hand.
   fixes(name) {
-    return (this.amounts[name] ?? this.found[name]) >= 0.1;
+    return (this.amounts[name] ?? this.found[name]) >= FOUND;
   }
 
-  // Fix what was found, or what was not found with a usual amount; or leave it alone.
+  // As if it were there, at least plainly; or as if it were not.
   choose(name, wanted) {
-    this.amounts[name] = wanted ? Math.max(this.found[name], 0.5) : 0;
+    this.amounts[name] = wanted ? Math.max(this.found[name], ASKED) : 0;
   }
 
   foundKey() {

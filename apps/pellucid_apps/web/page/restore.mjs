@@ -1,5 +1,6 @@
 // One picture through one model: measured once, tile by tile, in one to three steps, with the rule
 // of pellucid/steps.py. Pictures are {width, height, rgb}.
+import { actsOn, chosen, holdHighlights, holdsHighlights, measureAmounts } from "./amounts.mjs";
 import { putBack, shownPart } from "./guards.mjs";
 import { lightSample, textureSample, windowPlanes } from "./scene.mjs";
 import { plan } from "./tiles.mjs";
@@ -16,58 +17,50 @@ const yieldToMessages = () =>
 
 export class Cancelled extends Error {}
 
-// The scene vector of a picture.
-export async function measure(picture, model) {
-  const told = model.card.scene;
+// The scene vector of a picture, {scene, amounts}; amounts: of degradations, the scene's end.
+async function measure(picture, model) {
+  const { scene: told } = model.card;
   const light = await model.measure(lightSample(picture, told));
   const scene = new Float32Array(await model.measure(textureSample(picture, told)));
   scene.set(light.subarray(0, told.light));
-  return scene;
+  return { scene, amounts: await measureAmounts(picture, model) };
 }
 
 // job: {steps, amounts (name -> 0..1, chosen by hand), windowPixels, progress(share), cancelled()}.
-// -> {rgb, found: amounts by name}.
+// -> {rgb, found: amounts by name, left: whether there was nothing to restore}.
 export async function restore(picture, model, job) {
   const shown = shownPart(picture);
-  if (!shown) return { rgb: picture.rgb.slice(), found: {} };
-  const { rgb, found } = await restorePart(shown.part, model, job);
-  return { rgb: putBack(picture, shown, rgb), found };
+  const none = Object.fromEntries(model.card.degradations.map((name) => [name, 0]));
+  if (!shown) return { rgb: picture.rgb.slice(), found: none, left: true };
+  const { part } = shown;
+  const { scene, amounts } = await measure(part, model);
+  const found = Object.fromEntries(model.card.degradations.map((name, i) => [name, amounts[i]]));
+  const told = chosen(amounts, model.card, job.amounts ?? {});
+  if (!actsOn(told)) return { rgb: picture.rgb.slice(), found, left: true };
+  const hold = holdsHighlights(told, model.card);
+  const rgb = await steps({ ...part, hold }, scene, amounts, model, job);
+  return { rgb: putBack(picture, shown, rgb), found, left: false };
 }
 
-async function restorePart(picture, model, job) {
-  const found = {};
-  const call = async (seen, number, turn = () => {}) => {
-    const scene = await measure(seen, model);
-    Object.assign(found, number === 0 ? amounts(scene, model.card) : {});
-    choose(scene, model.card, job.amounts ?? {});
-    turn(seen);
+async function steps(picture, scene, amounts, model, job) {
+  const call = (seen, scene, amounts, number) => {
+    const told = chosen(amounts, model.card, job.amounts ?? {});
+    scene.set(told, scene.length - told.length);
     const progress = (share) => job.progress((number + share) / job.steps);
-    const prediction = { ...picture, rgb: await tiles(seen, model, scene, { ...job, progress }) };
-    turn(prediction);
-    return prediction.rgb;
+    return tiles(seen, model, scene, { ...job, progress });
   };
-  let estimate = await call(picture, 0);
+  let estimate = await call(picture, scene, amounts, 0);
   let carried = estimate;
   for (let number = 1; number < job.steps; number++) {
     carried = mix(carried, estimate, STATE_STEP[number]);
     const seen = { ...picture, rgb: mix(carried, picture.rgb, INPUT_WEIGHT[number]) };
-    estimate = mix(carried, await call(seen, number, mirror), 1 / (number + 1));
+    const measured = await measure(seen, model);
+    mirror(seen); // predictions from both sides err apart
+    const prediction = { ...seen, rgb: await call(seen, measured.scene, measured.amounts, number) };
+    mirror(prediction);
+    estimate = mix(carried, prediction.rgb, 1 / (number + 1));
   }
-  return { rgb: estimate, found };
-}
-
-// How much of each degradation was measured: the end of the scene vector, by name.
-function amounts(scene, { degradations }) {
-  const start = scene.length - degradations.length;
-  return Object.fromEntries(degradations.map((name, i) => [name, scene[start + i]]));
-}
-
-// Put amounts chosen by hand in their place.
-function choose(scene, { degradations }, chosen) {
-  const start = scene.length - degradations.length;
-  degradations.forEach((name, i) => {
-    if (name in chosen) scene[start + i] = chosen[name];
-  });
+  return estimate;
 }
 
 async function tiles(picture, model, scene, job) {
@@ -81,6 +74,7 @@ async function tiles(picture, model, scene, job) {
     if (job.cancelled()) throw new Cancelled();
     windowPlanes(picture, column.start, row.start, layout.width, layout.height, planes);
     const restored = await model.run(planes, dims, scene);
+    if (picture.hold) holdHighlights(planes, restored);
     if (picture.grey) keepColour(planes, restored);
     keep(restored, layout, row, column, picture, out);
     job.progress((index + 1) / layout.windows.length);

@@ -26,11 +26,15 @@ function coverage(length, small) {
 
 // Area-averaged copy with its long side at most `side`.
 export function thumbnail(picture, side) {
-  const { width, height, rgb } = picture;
+  const { width, height } = picture;
   const scale = side / Math.max(width, height);
   if (scale >= 1) return picture;
-  const small = { width: Math.max(1, round(width * scale)), height: Math.max(1, round(height * scale)) };
-  small.rgb = new Uint8Array(3 * small.width * small.height);
+  return reduce(picture, Math.max(1, round(width * scale)), Math.max(1, round(height * scale)));
+}
+
+// Area-averaged copy of a smaller size.
+export function reduce({ width, height, rgb }, narrow, low) {
+  const small = { width: narrow, height: low, rgb: new Uint8Array(3 * narrow * low) };
   const columns = coverage(width, small.width);
   coverage(height, small.height).forEach(({ first, shares }, y) => {
     const sums = new Float64Array(3 * small.width);

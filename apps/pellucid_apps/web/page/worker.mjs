@@ -25,7 +25,7 @@ const handlers = {
     await open(job.model);
     const picture = await decode(job.file, job.megapixels);
     const start = performance.now();
-    const { rgb, found } = await restore(picture, model.opened, {
+    const { rgb, found, left } = await restore(picture, model.opened, {
       ...job,
       windowPixels: engine.windowPixels,
       progress,
@@ -36,7 +36,7 @@ const handlers = {
     const blob = await encode({ ...picture, rgb }, picture.told);
     const { width, height, told } = picture;
     return {
-      blob, found, ms, width, height, notes: told.notes, engine: engine.name,
+      blob, found, left, ms, width, height, notes: told.notes, engine: engine.name,
       model: job.model, steps: job.steps, totalMs: performance.now() - begin,
       loaded: performance.getEntriesByType("resource").map((entry) => entry.name),
     };
