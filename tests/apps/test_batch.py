@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from typer.testing import CliRunner
 
 from pellucid import PellucidError, Photo, Restorer
 from pellucid.image.header import EXIF
+from pellucid_apps import demo
 from pellucid_apps.batch import rows
 from pellucid_apps.batch.settings import Settings
 from pellucid_apps.batch.worker import Worker
 from pellucid_apps.cli import app
-from pellucid_apps.restore.command import Options, plan_jobs, run_jobs
+from pellucid_apps.restore.command import Options, run_jobs
+from pellucid_apps.restore.plan import make_plan
 
+SAMPLES = Path(demo.__file__).parent / "samples"
 NAMES = ("a.png", "b.jpg", "trip/c.png", "trip/far/ä d.jpg")
 
 
@@ -28,9 +32,9 @@ def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path)
 
 
-def restored(source: Path, out: Path, model: Path) -> dict[str, bytes]:
+def restored(source: Path, out: Path, model: Path | str) -> dict[str, bytes]:
     """What `pellucid restore -r` makes of a folder."""
-    jobs = plan_jobs([str(source)], out, True)
+    jobs = make_plan([str(source)], out, True).jobs
     results = run_jobs(jobs, Restorer(model), Options(), quiet=True)
     assert all(result.error is None for result in results)
     return files(out)
@@ -53,6 +57,17 @@ def test_equal_to_restore_byte_for_byte(runs: Runs, model_file: Path, tmp_path: 
     out.rmdir()
     assert made == restored(source, tmp_path / "restore", model_file)
     assert runs.leftovers() == []
+
+
+def test_good_photos_are_copied_as_restore_does(runs: Runs, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    for name in ("clean/rain.jpg", "degraded/haze.png", "degraded/noise.png"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(SAMPLES / name, source / name)
+    assert runs.here(source, tmp_path / "out", "-m", "pico", "--workers", 1).exit_code == 0
+    assert files(tmp_path / "out") == restored(source, tmp_path / "restore", "pico")
+    bad = runs.here(source, tmp_path / "fixed", "-m", "pico", "--fix", "dust")
+    assert bad.exit_code != 0 and not (tmp_path / "fixed").exists()
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ from typing import Annotated
 import typer
 
 from pellucid import PellucidError
+from pellucid.degradations import read_choice
 
+from ..choice import FIX_HELP, IGNORE_HELP
 from ..progress import hours
 from .engines import find_engine
 from .estimate import describe, estimate
@@ -92,8 +94,12 @@ def batch(
         bool, typer.Option("--dry-run", help="Count, and estimate from 20 photos.")
     ] = False,
     model: Annotated[str, typer.Option("--model", "-m", help="Bundled name or a file.")] = "tiny",
-    steps: Annotated[int, typer.Option(min=1, max=3, help="Passes; each costs as much.")] = 1,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Passes; each costs as much.")
+    ] = None,
     strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 input .. 1 restored.")] = 1.0,
+    fix: Annotated[str | None, typer.Option(help=FIX_HELP)] = None,
+    ignore: Annotated[str | None, typer.Option(help=IGNORE_HELP)] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG, WebP, AVIF quality.")] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results.")] = False,
     photo_timeout: Annotated[float, typer.Option(min=1.0, help="Seconds for one photo.")] = 600.0,
@@ -115,6 +121,7 @@ def batch(
     if "://" not in source and not Path(source).is_dir():
         raise typer.BadParameter(f"{source}: no such folder")
     digest, files = model_files(model)
+    read_choice(fix, ignore)
     settings = Settings(
         source=_absolute(source),
         out=_absolute(out),
@@ -122,6 +129,8 @@ def batch(
         steps=steps,
         strength=strength,
         quality=quality,
+        fix=fix,
+        ignore=ignore,
         threads=threads,
         overwrite=overwrite,
         timeout_s=photo_timeout,

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from pellucid import PellucidError
 
+from ..restore.find import OTHER_SYSTEMS
+
 SCRATCH = ".pellucid-batch"  # unfinished results; beside the finished ones, so that renaming works
 # A put makes the whole object or nothing; renaming would copy it. Elsewhere: put, then rename.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"}
@@ -48,7 +50,9 @@ class LocalFolder:
 
     def files(self) -> Iterator[tuple[str, int]]:
         for folder, subfolders, names in os.walk(self._root, followlinks=True):
-            subfolders[:] = sorted(s for s in subfolders if s != SCRATCH)
+            subfolders[:] = sorted(
+                s for s in subfolders if not s.startswith(".") and s not in OTHER_SYSTEMS
+            )
             for name in sorted(names):
                 path = Path(folder, name)
                 if not name.startswith(".") and path.is_file():

@@ -28,8 +28,8 @@ _ROWS_A_WRITE = 4096  # of Parquet's row groups
 @dataclass(frozen=True)
 class Row:
     """name: below IN and OUT, with "/". status: one of this module's. settings: digest of the
-    model and of what changes pixels. sha256: of the input's bytes. seconds: reading, restoring and
-    writing. attempts: workers that it took."""
+    model and of what changes pixels. sha256: of the input's bytes. found: what is wrong with the
+    photo, in words. seconds: reading, restoring and writing. attempts: workers that it took."""
 
     name: str
     status: str
@@ -39,6 +39,7 @@ class Row:
     height: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    found: str = ""
     seconds: float = 0.0
     attempts: int = 1
     sha256: str = ""

@@ -11,16 +11,19 @@ from pellucid.restorer import find_model
 
 @dataclass(frozen=True)
 class Settings:
-    """source, out: folders or addresses. model: a bundled name or a file's name among
+    """source, out: folders or addresses. steps: None: the model's own. fix, ignore: as of
+    `pellucid restore`. model: a bundled name or a file's name among
     `model_files`. threads: of one worker. timeout_s: for one photo. run: names the run's scratch
     folder. model_files: a user's own model by file name, for machines that do not have it."""
 
     source: str
     out: str
     model: str = "tiny"
-    steps: int = 1
+    steps: int | None = None
     strength: float = 1.0
     quality: int = 95
+    fix: str | None = None
+    ignore: str | None = None
     threads: int = 1
     overwrite: bool = False
     timeout_s: float = 600.0
@@ -31,7 +34,10 @@ class Settings:
     @property
     def digest(self) -> str:
         """12 hex digits of all that changes pixels: rows of equal digest are of equal make."""
-        chosen = (self.model_digest, self.steps, self.strength, self.quality)
+        chosen = (
+            *(self.model_digest, self.steps, self.strength, self.quality),
+            *(self.fix, self.ignore),
+        )
         return hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:

@@ -19,8 +19,10 @@ from pathlib import Path
 import cv2
 
 from pellucid import PellucidError, PhotoError, Restorer, read_photo
+from pellucid.degradations import read_choice
 from pellucid.errors import TooLargeError
 
+from ..restore.command import is_format_of
 from . import rows
 from .folders import open_folder
 from .rows import Row
@@ -36,6 +38,8 @@ class Worker:
         self._settings = settings
         self._source, self._out = open_folder(settings.source), open_folder(settings.out)
         self._restorer = Restorer(settings.model, steps=settings.steps, threads=settings.threads)
+        self._choice = read_choice(settings.fix, settings.ignore)
+        self._choice.check(self._restorer.card.degradations, self._restorer.card.id)
         self._scratch = self._out.make_scratch(settings.run)
         self._given = self._scratch / "given"  # copies of what lies elsewhere
 
@@ -70,16 +74,21 @@ class Worker:
         row = Row(name, rows.OK, bytes_in=size, sha256=sha256)
         try:
             photo = read_photo(given)
-            self._restorer.restore_photo(photo, self._settings.strength)
+            self._restorer.restore_photo(photo, self._settings.strength, None, self._choice)
         except TooLargeError as error:
             return replace(row, status=rows.TOO_LARGE, error=_told(name, error))
         except PhotoError as error:
             return replace(row, status=rows.UNDECODABLE, error=_told(name, error))
         height, width = photo.pixels.shape[:2]
-        row = replace(row, height=height, width=width)
+        found = "" if photo.found is None else self._choice.describe(photo.found)
+        row = replace(row, height=height, width=width, found=found)
+        left = photo.found is not None and not self._choice.acts_on(photo.found)
         part = self._scratch / f"part{Path(name).suffix}"
         try:
-            photo.save(part, self._settings.quality)
+            if left and is_format_of(part, given):
+                shutil.copyfile(given, part)  # coding it again would change it
+            else:
+                photo.save(part, self._settings.quality)
             written = part.stat().st_size
             self._out.publish(part, name)
         except (PhotoError, OSError) as error:

@@ -121,7 +121,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PhotoError(f"{target.parent}: cannot make folder ({error.strerror})") from error
-    if left and not there and _is_format_of(target, job.source):
+    if left and not there and is_format_of(target, job.source):
         write_atomically(target, job.source.read_bytes())  # coding it again would change it
     elif not there:  # else only its sheet is missing
         photo.save(target, options.quality)
@@ -145,7 +145,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     )
 
 
-def _is_format_of(target: Path, source: Path) -> bool:
+def is_format_of(target: Path, source: Path) -> bool:
     """Whether a photo's own bytes may stand under the target's name."""
     with source.open("rb") as file:
         kind = format_of(file.read(HEAD_BYTES), source.name)

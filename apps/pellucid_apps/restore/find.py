@@ -14,7 +14,7 @@ HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 # What has the suffix of a picture or video is tried; anything else only if its content is one.
 TRIED = (*SUFFIXES, *HEIC_SUFFIXES, *RAW_SUFFIXES, ".jxl", *video.SUFFIXES)
 NOT_WRITTEN = (*HEIC_SUFFIXES, *RAW_SUFFIXES, ".jxl", ".gif", ".jp2", ".j2k", ".psd")
-_OTHER_SYSTEMS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle")  # thumbnails, forks, rubbish
+OTHER_SYSTEMS = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle")  # thumbnails, forks, rubbish
 _NAMES = {"gif": "GIF", "psd": "PSD", "jpeg2000": "JPEG 2000", "heic": "HEIC", "raw": "raw",
           "jxl": "JPEG XL"}  # fmt: skip
 _NAMED = 3  # files of a kind
@@ -36,7 +36,7 @@ def walk(folder: Path, recursive: bool, out: Path) -> Iterator[Path]:
             for name in folders
             if recursive
             and not name.startswith(".")
-            and name not in _OTHER_SYSTEMS
+            and name not in OTHER_SYSTEMS
             and Path(place, name).resolve() != results
         ]
         files += [Path(place, name) for name in names if not name.startswith(".")]
