@@ -23,12 +23,14 @@ from .image.exif import without_thumbnail
 from .image.header import EXIF
 from .image.light import restore_coded
 from .image.photo import Photo, read_photo
+from .image.scratch import IN_MEMORY_BYTES, copy_picture
 from .steps import MOST_STEPS, measure_of, mix, refine
 from .tiles import Tiling, plan
 
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
 # Peak working memory of a pass for one pixel of its window, measured on the bundled models.
 BYTES_PER_PIXEL = 290
+SHARE_BESIDE_STRIPS = 0.65  # of memory_mb, for the network: strips of large pictures take the rest
 
 Array = NDArray[Any]
 Scene = NDArray[np.float32]
@@ -96,6 +98,8 @@ class Restorer:
         self.exact_tiles = card.receptive_field is not None
         reach = FOREIGN_OVERLAP if card.receptive_field is None else card.receptive_field
         self._tiling = plan(reach, card.tile_multiple, self._window_pixels)
+        smaller = int(SHARE_BESIDE_STRIPS * self._window_pixels)
+        self._tiling_of_large = plan(reach, card.tile_multiple, smaller)
 
     @property
     def card(self) -> ModelCard:
@@ -223,7 +227,8 @@ class Restorer:
         Black bars, pixels at alpha 0 and pictures of one flat colour stay as they are; what is grey
         in a colour picture stays grey; nothing becomes white that was not, unless darkness is
         restored (guards.py).
-        Working in place is what lets a 108-megapixel photo pass in under a gigabyte.
+        Working in place, and on scratch files for what is large (scratch.py), lets a photo of 108
+        megapixels pass in half a gigabyte.
         Raises PhotoError for arrays that are no picture.
         """
         check_pixels(pixels, strength)
@@ -263,7 +268,7 @@ class Restorer:
         if self.steps == 1:
             self._call(colour, treatment, tell(scene), state, progress)
             return
-        given, whole = colour.copy(), replace(treatment, strength=1.0)
+        given, whole = copy_picture(colour), replace(treatment, strength=1.0)
 
         def report(call: int) -> Progress | None:
             if progress is None:
@@ -299,7 +304,7 @@ class Restorer:
     ) -> None:
         """One call of the network, in place, (H, W, 3 or 1); `restore_pixels` says the rest."""
         height, width = colour.shape[:2]
-        tiling = self._tiling
+        tiling = self._tiling_of_large if colour.nbytes > IN_MEMORY_BYTES else self._tiling
         if height * width <= self._window_pixels:  # the whole picture is one tile
             side = -(-max(height, width) // tiling.multiple) * tiling.multiple
             tiling = Tiling(side, 0, tiling.multiple)

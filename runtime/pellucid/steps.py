@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .image.scratch import bands, empty_picture
 from .scene import measure_scene
 
 # Share of the given picture in what the first, second and third call sees.
@@ -82,12 +83,18 @@ def measure_of(picture: Pixels, visible: Mask | None = None) -> Scene:
 
 def mix(one: Pixels, other: Pixels, share: float) -> Pixels:
     """one + share·(other - one), rounded for integers, in a new array."""
-    if np.issubdtype(one.dtype, np.floating):
-        return np.asarray(one + one.dtype.type(share) * (other - one))
-    mixed = cv2.addWeighted(one, 1.0 - share, other, share, 0.0)
-    return np.asarray(mixed).reshape(one.shape)
+    mixed = empty_picture(one.shape, one.dtype)
+    for band in bands(one):
+        if np.issubdtype(one.dtype, np.floating):
+            mixed[band] = one[band] + one.dtype.type(share) * (other[band] - one[band])
+        else:
+            sums = cv2.addWeighted(one[band], 1.0 - share, other[band], share, 0.0)
+            mixed[band] = np.asarray(sums).reshape(mixed[band].shape)
+    return mixed
 
 
 def mirrored(picture: Pixels) -> Pixels:
     """Left to right, in a new array."""
-    return np.ascontiguousarray(picture[:, ::-1])
+    turned = empty_picture(picture.shape, picture.dtype)
+    turned[...] = picture[:, ::-1]
+    return turned

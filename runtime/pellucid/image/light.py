@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .png import SRGB_GAMMA, gamma_of
-from .scratch import bands, copy_picture, empty_picture, release
+from .scratch import bands, copy_picture, empty_picture
 
 Array = NDArray[Any]
 Restore = Callable[[Array], bool]
@@ -46,14 +46,12 @@ def _restore_gamma(pixels: Array, gamma: float, restore: Restore) -> None:
     seen = empty_picture(colours.shape, np.dtype(np.uint16))
     for band in bands(pixels):
         seen[band] = there[colours[band]]
-        release(seen, pixels)
     restored = copy_picture(seen)
     if not restore(restored):
         return
     for band in bands(pixels):
         changed = restored[band] != seen[band]
         colours[band] = np.where(changed, back[restored[band]], colours[band])
-        release(seen, restored, pixels)
 
 
 def _restore_float(pixels: Array, restore: Restore) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Photo:
     metadata: raw EXIF, XMP, ICC, IPTC and resolution blocks by their number in `header`.
     suffix: of the format it was read from. notes: what could not travel on, for the user to know.
     coding: chroma sampling, bits and losslessness of the file, which a result takes over.
-    A picture of more than 100 MB lies in a temporary file, as a `numpy.memmap`.
+    A picture of more than 100 MB lies in a temporary file (scratch.py).
     found: what was wrong with it, after restoring by a model that can tell.
     """
 

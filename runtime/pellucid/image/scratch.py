@@ -1,13 +1,17 @@
 """Large pictures lie in a file without a name instead of in memory.
 
-Such an array is a `numpy.memmap`; whoever works through it in strips calls `release` behind each,
-so that only the strip at hand counts as memory. The file is in the system's folder for temporary
-files (TMPDIR) and is gone with the array.
+Pages of it that were touched count as this process's memory until they are given back, which a
+thread does all the time while there is such an array: the file keeps the values, so code that works
+on the picture need not know. The file is in the system's folder for temporary files (TMPDIR) and is
+gone with the array.
 """
 
 import mmap
 import os
 import tempfile
+import threading
+import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,11 @@ from ..errors import PhotoError
 
 IN_MEMORY_BYTES = 100_000_000  # a photo of 33 megapixels with 8 bits a channel
 
+_TRIM_EVERY_S = 0.005
+_LOCK = threading.Lock()
+
 Array = NDArray[Any]
+_MAPS: list[weakref.ref[mmap.mmap]] = []
 
 
 def empty_picture(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -28,38 +36,54 @@ def empty_picture(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     try:
         with tempfile.TemporaryFile(prefix="pellucid") as file:
             _reserve(file.fileno(), size)
-            return np.memmap(file, dtype, "r+", shape=shape)
+            pages = mmap.mmap(file.fileno(), size)
     except OSError as error:
         raise PhotoError(
             f"no room for {size / 1e9:.1f} GB in {tempfile.gettempdir()} "
             f"({error.strerror or error}); TMPDIR names another folder"
         ) from error
+    _trim(pages)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 def copy_picture(pixels: Array) -> Array:
     """A copy that lies where `empty_picture` puts it."""
     copied = empty_picture(pixels.shape, pixels.dtype)
-    for band in bands(pixels):
-        copied[band] = pixels[band]
-        release(copied, pixels)
+    copied[...] = pixels
     return copied
 
 
 def bands(pixels: Array, size: int = 8 << 20) -> list[slice]:
     """Slices of rows of about `size` bytes, from the top."""
-    row = max(1, pixels[:1].nbytes)
-    rows = max(1, size // row)
+    rows = max(1, size // max(1, pixels[:1].nbytes))
     return [slice(top, min(top + rows, len(pixels))) for top in range(0, len(pixels), rows)]
 
 
-def release(*pixels: Array) -> None:
-    """Give the memory of what was read or written back to the system; the file keeps the values."""
-    for array in pixels:
-        base: Any = array
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-            base.madvise(mmap.MADV_DONTNEED)
+def _trim(pages: mmap.mmap) -> None:
+    """Have the pages of a new picture given back as long as it lives."""
+    if not hasattr(mmap, "MADV_DONTNEED"):  # Windows trims by itself
+        return
+    with _LOCK:
+        _MAPS.append(weakref.ref(pages))
+        if len(_MAPS) == 1:
+            threading.Thread(target=_trim_all, name="pellucid scratch", daemon=True).start()
+
+
+def _trim_all() -> None:
+    while True:
+        time.sleep(_TRIM_EVERY_S)
+        with _LOCK:
+            _MAPS[:] = [known for known in _MAPS if known() is not None]
+            if not _MAPS:
+                return
+        for known in list(_MAPS):
+            _give_back(known())
+
+
+def _give_back(pages: mmap.mmap | None) -> None:
+    """In a function of its own: a name in the thread's loop would keep the last picture alive."""
+    if pages is not None:
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _reserve(descriptor: int, size: int) -> None:

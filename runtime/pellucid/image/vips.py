@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PhotoError
-from .scratch import empty_picture, release
+from .scratch import empty_picture
 
 Array = NDArray[Any]
 
@@ -26,8 +26,7 @@ class Output(Protocol):
     def tell(self) -> int: ...
 
 
-_STRIP_BYTES = 1 << 20
-_RELEASE_EVERY_BYTES = 1 << 20  # of output
+_STRIP_BYTES = 1 << 17
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float64}
 _NOT_READ = {"cmyk": "CMYK is for print; save it as an RGB picture first"}
 _UNSUPPORTED = ("not configured", "not support", "nsupported", "not implemented", "out of range")
@@ -36,6 +35,8 @@ _UNSUPPORTED = ("not configured", "not support", "nsupported", "not implemented"
 @cache
 def pyvips() -> Any:
     """The package, loaded when first needed. PhotoError, with the fix, if it does not load."""
+    # Its threads hold strips of their own, and files are decoded by one of them anyway.
+    os.environ.setdefault("VIPS_CONCURRENCY", "1")
     try:
         import pyvips
     except Exception as error:  # a broken installation raises whatever its loader raises
@@ -90,7 +91,6 @@ def read_pixels(picture: Any) -> Array:
             count = min(rows, height - top)
             strip = np.frombuffer(region.fetch(0, top, width, count), stored)
             pixels[top : top + count] = strip.reshape(count, *shape[1:])
-            release(pixels)
     except pyvips().Error as error:
         raise unreadable(error) from error
     return pixels
@@ -121,7 +121,7 @@ def write_pixels(
         if blob:
             picture.set_type(vips.GValue.blob_type, name, blob)
     failed: list[OSError] = []
-    target = _target(file, failed, pixels)
+    target = _target(file, failed)
     keep = "all" if blobs else "none"
     try:
         vips.Operation.call(f"{saver}_target", picture, target, keep=keep, **options)
@@ -137,16 +137,11 @@ def srgb_profile() -> bytes:
     return bytes(pyvips().Operation.call("profile_load", "srgb"))
 
 
-def _target(file: Output, failed: list[OSError], pixels: Array) -> Any:
+def _target(file: Output, failed: list[OSError]) -> Any:
     """A libvips target on an open file. What the disk says is kept in `failed`."""
-    start, unreleased = file.tell(), 0
+    start = file.tell()
 
     def write(data: Any) -> int:
-        nonlocal unreleased
-        unreleased += len(data)
-        if unreleased > _RELEASE_EVERY_BYTES:
-            unreleased = 0
-            release(pixels)
         try:
             return file.write(data)
         except OSError as error:
