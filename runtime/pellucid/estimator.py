@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .card import ModelCard
 from .degradations import FOUND
 from .errors import ModelError
-from .guards import is_night_sky, is_toned
+from .guards import is_drawn, is_night_sky, is_toned
 from .image.photo import full_scale
 from .scene import measure_scene
 
@@ -56,11 +56,12 @@ class Estimator:
 
     def amounts(self, pixels: Array) -> Amounts:
         """Amounts in [0, 1] of a whole picture, (K,): (H, W, 3) or (H, W, 1), of any size, uint8,
-        uint16 or float in [0, 1]. Of a sky of stars all are 0: it is meant to be dark.
+        uint16 or float in [0, 1]. Of a sky of stars and of drawings all are 0: they are
+        meant so.
         Toned pictures are judged by one channel: their cast is meant."""
         toned = pixels.shape[2] == 3 and is_toned(pixels)
         amounts = self._measure(pixels[..., 1:2] if toned else pixels)
-        if amounts.max() >= FOUND and is_night_sky(pixels):
+        if amounts.max() >= FOUND and (is_night_sky(pixels) or is_drawn(pixels)):
             amounts[:] = 0.0
         return amounts
 

@@ -33,6 +33,11 @@ SKY_SIDE = 512
 TONED = 4  # levels of 255 by which the colours of a toned picture may stray
 TONED_RANGE = 32  # levels of brightness, at least, over which its colours are compared
 TONED_SIDE = 256  # px that are looked at
+CELL = 8  # px
+DRAWN_CELLS = 4096  # that are looked at
+DRAWN_RANGE = 64  # levels of 255 between the darkest and the brightest, at least
+DRAWN_DARK = 12  # levels that most pixels exceed
+DRAWN_SHARE = 0.85
 _SPARSE = 16  # px between those of a first look
 _STRIP = 256  # rows
 _RINGING = 8  # rows that JPEG blurs a bar's edge over
@@ -177,6 +182,28 @@ def is_night_sky(colour: Array) -> bool:
         return False
     peaks = np.asarray(cv2.subtract(luma, without) > SKY_BRIGHT, np.uint8)
     return cv2.connectedComponents(peaks)[0] - 1 >= SKY_POINTS
+
+
+def is_drawn(colour: Array) -> bool:
+    """Whether a picture (H, W, C) is text, an interface or a drawing, not a photo.
+
+    Nearly all of its cells have a colour that a quarter of their pixels share exactly. A photo's
+    grain forbids that, but where it is clipped, and in the dark, where few codes are left.
+    """
+    height, width = (side // CELL * CELL for side in colour.shape[:2])
+    if not height or not width:
+        return False
+    cells = colour[:height, :width].reshape(height // CELL, CELL, width // CELL, CELL, -1)
+    cells = cells.swapaxes(1, 2).reshape(-1, CELL * CELL, colour.shape[2])
+    cells = cells[:: max(1, len(cells) // DRAWN_CELLS)]
+    levels = np.rint(cells / (LEVEL * full_scale(colour.dtype))).astype(np.int64)
+    low, middle, high = np.percentile(levels, (1, 50, 99))
+    if high - low < DRAWN_RANGE or middle < DRAWN_DARK:
+        return False
+    codes = np.sort(levels @ (256 ** np.arange(colour.shape[2])), axis=1)
+    alike = CELL * CELL // 4 - 1
+    shared = (codes[:, alike:] == codes[:, :-alike]).any(axis=1)
+    return bool(shared.mean() >= DRAWN_SHARE)
 
 
 def _small_luma(colour: Array) -> NDArray[np.uint8]:

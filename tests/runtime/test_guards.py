@@ -13,6 +13,7 @@ from pellucid.guards import (
     fill_hidden,
     find_content,
     hold_highlights,
+    is_drawn,
     is_flat,
     is_grey,
     is_night_sky,
@@ -226,3 +227,16 @@ def test_toned_is_what_brightness_tells_the_colours_of(restore: Any) -> None:
     change = restore(sepia).astype(int) - sepia
     inside = (restore(sepia) > 0).all(axis=2) & (restore(sepia) < 255).all(axis=2)
     assert np.abs(change - change[..., :1])[inside].max() <= 1, "its tone is kept"
+
+
+def test_drawn_is_what_has_exact_colours() -> None:
+    page = np.full((160, 240, 3), 250, np.uint8)
+    for line in range(20, 160, 20):
+        cv2.putText(page, f"Line {line}", (8, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 30, 40))
+    assert is_drawn(page) and is_drawn(page.astype(np.uint16) * 257) and is_drawn(page[..., :1])
+    photo = typed(0.2 + 0.8 * picture(160, 240, 3), np.uint8)
+    assert not is_drawn(photo)
+    photo[:100] = 255  # a sky beyond white
+    assert not is_drawn(photo)
+    assert not is_drawn(typed(0.01 * picture(160, 240, 3), np.uint8)), "dark: few codes"
+    assert not is_drawn(page[:7])
