@@ -16,7 +16,6 @@ def check_acyclic(imports: dict[str, set[str]]) -> None:
 def test_no_module_imports_in_a_circle() -> None:
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
-    imports["pellucid_apps.train.ablate"].discard("pellucid_apps.train.command")
     assert sum(map(len, imports.values())) > 300  # it has read the tree
     check_acyclic(imports)
 

@@ -37,6 +37,7 @@ def in_numpy(student: PlainUNet, given: NDArray[np.float32], steps: int) -> NDAr
     return numpy_steps.refine(given, first, steps, lambda shown, _, __: call(shown, mirrored=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_torch_numpy_and_onnx_are_equal(steps: int, tmp_path: Path) -> None:
     student, given = small_student(), picture(1)
