@@ -197,8 +197,8 @@ def is_drawn(colour: Array) -> bool:
     cells = cells.swapaxes(1, 2).reshape(-1, CELL * CELL, colour.shape[2])
     cells = cells[:: max(1, len(cells) // DRAWN_CELLS)]
     levels = np.rint(cells / (LEVEL * full_scale(colour.dtype))).astype(np.int64)
-    low, middle, high = np.percentile(levels, (1, 50, 99))
-    if high - low < DRAWN_RANGE or middle < DRAWN_DARK:
+    low, middle, high = np.percentile(levels, (1, 50, 99), axis=(0, 1))
+    if (high - low).max() < DRAWN_RANGE or middle.max() < DRAWN_DARK:
         return False
     codes = np.sort(levels @ (256 ** np.arange(colour.shape[2])), axis=1)
     alike = CELL * CELL // 4 - 1
