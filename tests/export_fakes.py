@@ -10,7 +10,7 @@ from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance
 
 SMALL = PlainUNetConfig(widths=(16, 16), encoder_blocks=(1, 1), decoder_blocks=(1,), code_width=16)
-PROVENANCE = Provenance("small", "made for tests", 0, ["none (CC0-1.0)"])
+PROVENANCE = Provenance("small", "made for tests", 0, "CC0-1.0", ["none (CC0-1.0)"])
 SIDES = (64, 80)
 
 

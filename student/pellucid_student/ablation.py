@@ -1,7 +1,7 @@
 """Fair comparisons of students: equal steps, equal seeds, equal held-out crops; restartable.
 
-A study is a folder. Every arm and seed has its own run in it, resumed by the training loop, and
-leaves `result.json`; a finished one is never trained again.
+An ablation is a folder. Every variant and seed has its own run in it, resumed by the training loop,
+and leaves `result.json`; a finished one is never trained again.
 """
 
 import json
@@ -11,33 +11,26 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.training.dev_set import DevSet, restore_picture
 from pellucid_teacher.training.loop import Report, TrainConfig
 
-from .distill import CONTROL, FULL, DistillRecipe, RunConfig, kept_student, train_distilled
 from .frozen_teacher import FrozenTeacher
+from .losses import Losses
 from .plain_unet import PlainUNet, PlainUNetConfig
 from .steps import restore
 from .student import Student
+from .train import RunConfig, kept_network, train_student
 from .validation import ValidationCrops
-from .weights import begin_from
 
-STEPS = (1, 3)  # of the sampler, measured for every arm
-_TAUGHT = replace(CONTROL, teacher=FULL.teacher, teacher_end=FULL.teacher_end)
-RECIPES: dict[str, DistillRecipe] = {
-    "control": CONTROL,
-    "teacher": _TAUGHT,
-    "gating": replace(_TAUGHT, gating=True),
-    "kept": replace(_TAUGHT, unroll=FULL.unroll),  # what has paid
-    "full": FULL,
-    "frequency": replace(CONTROL, frequency=FULL.frequency),
-    "coarse": replace(CONTROL, coarse=FULL.coarse),
-    "unroll": replace(CONTROL, unroll=FULL.unroll),
+STEPS = (1, 3)  # that every variant is measured in
+_ALONE = Losses(teacher=0.0, teacher_end=0.0)
+VARIANTS: dict[str, Losses] = {
+    "control": replace(_ALONE, later=0.0),
+    "later": _ALONE,
+    "teacher": Losses(later=0.0),
+    "full": Losses(),
 }
-DEFAULT_ARMS = ("control", "teacher", "gating", "full")
 
 
 @dataclass(frozen=True)
@@ -45,16 +38,20 @@ class Variant:
     """One side of a comparison. start: weights of `network` to begin from, or None."""
 
     name: str
-    recipe: DistillRecipe
+    losses: Losses
     network: PlainUNetConfig
     start: Path | None = None
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.losses.teacher > 0.0
 
 
 @dataclass(frozen=True)
 class Result:
     """crops, watched: sampler steps (as text) -> task or set -> dB. ms: mean of a training step."""
 
-    arm: str
+    variant: str
     seed: int
     steps: int
     ms: float
@@ -63,33 +60,33 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Study:
-    """What all arms share. corpus must not hold what `crops` were drawn from (`held.hold_out`)."""
+class Ablation:
+    """What all variants share. corpus: without what `crops` were drawn from (`hold_out`)."""
 
     folder: Path
     corpus: Corpus
     crops: ValidationCrops
     train: TrainConfig
     crop: int = 96
-    frozen: FrozenTeacher | None = None
+    teacher: FrozenTeacher | None = None
     dev: DevSet | None = None
 
-    def run(self, arm: Variant, seed: int) -> Iterator[Report]:
-        """Train one arm to the end and write its result; nothing is yielded if it is there.
+    def run(self, variant: Variant, seed: int) -> Iterator[Report]:
+        """Train one variant to the end and write its result; nothing is yielded if it is there.
 
         Raises ValueError if the result in the folder was made by another recipe.
         """
-        home = self.folder / f"{arm.name}-{seed}"
+        home = self.folder / f"{variant.name}-{seed}"
         config = replace(self.train, seed=seed)
         plan = {
-            "recipe": asdict(arm.recipe),
-            "network": arm.network.to_dict(),
+            "losses": asdict(variant.losses),
+            "network": variant.network.to_dict(),
             "steps": config.steps,
             "batch_size": config.batch_size,
             "crop": self.crop,
             "lr": config.lr,
-            "start": str(arm.start),
-            "teacher": None if self.frozen is None else str(self.frozen),
+            "start": str(variant.start),
+            "teacher": None if self.teacher is None else str(self.teacher),
         }
         done = home / "result.json"
         if done.exists():
@@ -97,24 +94,20 @@ class Study:
             if was != json.loads(json.dumps(plan)):
                 raise ValueError(f"{done} was made by another plan ({was}); use a new folder")
             return
-        torch.manual_seed(seed)
-        student = PlainUNet(arm.network)
-        if arm.start is not None:
-            begin_from(student, arm.start)
-        frozen = self.frozen if arm.recipe.asks_teacher else None
-        course = RunConfig(arm.recipe, config, self.crop)
+        run = RunConfig(variant.network, variant.start, variant.losses, config, self.crop)
+        teacher = self.teacher if variant.needs_teacher else None
         elapsed = 0.0
-        for report in train_distilled(student, course, self.corpus, home, frozen=frozen):
+        for report in train_student(run, self.corpus, home, teacher=teacher):
             elapsed = report.elapsed
             yield report
-        kept, step = kept_student(student, home)
-        result = self.measure(kept.eval(), arm.name, seed, step, 1e3 * elapsed / max(1, step))
+        kept, step = kept_network(run, home)
+        result = self.measure(kept.eval(), variant.name, seed, step, 1e3 * elapsed / max(1, step))
         partial = done.with_name("result.json.partial")
         partial.write_text(json.dumps({"plan": plan, "result": asdict(result)}, indent=1))
         os.replace(partial, done)
 
-    def measure(self, student: PlainUNet, arm: str, seed: int, step: int, ms: float) -> Result:
-        """Figures of a network on the held-out crops and, if there are any, the watched sets."""
+    def measure(self, student: PlainUNet, variant: str, seed: int, step: int, ms: float) -> Result:
+        """Figures of a network on the held-out crops and, if there is one, the dev set."""
         device = student.read_scene.weight.device
         crops = {}
         watched = {}
@@ -124,7 +117,7 @@ class Study:
                 continue
             scores = self.dev.measure(partial(restore_picture, Student(student), steps=steps))
             watched[str(steps)] = {name: after for name, (_, after) in scores.figures.items()}
-        return Result(arm, seed, step, ms, crops, watched)
+        return Result(variant, seed, step, ms, crops, watched)
 
     def results(self) -> list[Result]:
         """All that is finished, in the order of their names."""
@@ -132,12 +125,12 @@ class Study:
         return [Result(**json.loads(path.read_text())["result"]) for path in found]
 
 
-def table(results: list[Result], arms: list[str], before: dict[str, float], steps: int) -> str:
-    """Markdown: a row an arm, a column a task, mean over seeds, and the gain on the first arm."""
+def table(results: list[Result], variants: list[str], before: dict[str, float], steps: int) -> str:
+    """Markdown: a row a variant, a column a task, mean over seeds, and the gain on the first."""
     tasks = list(before)
     sets = sorted({name for r in results for name in r.watched.get(str(steps), {})})
     lines = [
-        f"| arm, {steps} step(s) | seeds | {' | '.join(tasks)} | mean | gain | "
+        f"| variant, {steps} step(s) | seeds | {' | '.join(tasks)} | mean | gain | "
         + "".join(f"{name} | " for name in sets)
         + "ms/step |",
         "|" + "---|" * (len(tasks) + len(sets) + 5),
@@ -147,8 +140,8 @@ def table(results: list[Result], arms: list[str], before: dict[str, float], step
         f"{_mean(list(before.values())):.2f} | | " + "| " * len(sets) + "|"
     )
     first: float | None = None
-    for arm in arms:
-        own = [r for r in results if r.arm == arm]
+    for variant in variants:
+        own = [r for r in results if r.variant == variant]
         if not own:
             continue
         figures = [_mean([r.crops[str(steps)][task] for r in own]) for task in tasks]
@@ -158,7 +151,7 @@ def table(results: list[Result], arms: list[str], before: dict[str, float], step
         cells = [f"{value:.2f}" for value in (*figures, mean)]
         cells += [f"{mean - first:+.2f}", *(f"{value:.2f}" for value in watched)]
         cells.append(f"{_mean([r.ms for r in own]):.0f}")
-        lines.append(f"| {arm} | {len(own)} | {' | '.join(cells)} |")
+        lines.append(f"| {variant} | {len(own)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

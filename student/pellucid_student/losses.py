@@ -1,26 +1,50 @@
-"""The single terms of distillation, each a small function with a closed form.
+"""What a student learns by: its terms as settings, and their parts in closed form.
 
-Pictures are (B, 3, H, W) on the scale of [-1, 1]; every term is a value a sample, (B,).
+Pictures are (B, 3, H, W) on the scale of [-1, 1]; every part is a value a sample, (B,).
 """
 
-import torch
-import torch.nn.functional as F
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 from torch import Tensor
 
-GATE_FLOOR = 1.0 / 255.0  # a student this near to the truth has nothing to gain from a teacher
+# Tried and deleted: in equal-step comparisons each cost time or dB.
+DELETED = ("gating", "frequency", "features", "coarse")
 
 
-def gate(student: Tensor, teacher: Tensor, truth: Tensor) -> Tensor:
-    """How much of the student's error the teacher would remove, per pixel, (B, 1, H, W) in [0, 1].
+@dataclass(frozen=True)
+class Losses:
+    """The terms of a student's loss (`objective.StudentLoss`).
 
-        g = max(0, 1 - |T - truth| / |S - truth|),  errors averaged over the channels
-
-    0 wherever the teacher is no better than the student: there it must not pull. No gradient.
+    later: share of the batches that are half-restored pictures, as later calls see them.
+    teacher, teacher_end: weight λ of the teacher term at start and end of a run that has one, so
+    that the truth has the last word. teacher_share: share of the steps that ask the teacher; a
+    large one costs more than the step. perceptual: weight ω of ST-LPIPS, outside the logarithm, for
+    a build that looks sharp at a cost in dB.
     """
-    with torch.no_grad():
-        own = (student - truth).abs().mean(dim=1, keepdim=True)  # (B, 1, H, W)
-        theirs = (teacher - truth).abs().mean(dim=1, keepdim=True)
-        return ((own - theirs) / own.clamp(min=GATE_FLOOR)).clamp(0.0, 1.0)
+
+    later: float = 0.3
+    teacher: float = 1.0
+    teacher_end: float = 0.1
+    teacher_share: float = 1.0
+    perceptual: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("later", "teacher_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is a share, expected 0..1, got {getattr(self, name)}")
+
+    def with_terms(self, names: Sequence[str]) -> "Losses":
+        """These, and the named optional terms. Raises ValueError for a name that is none."""
+        for name in names:
+            if name in DELETED:
+                raise ValueError(
+                    f"the loss term {name!r} is gone, because it never paid; what remains is "
+                    "`perceptual`, and always the later calls and, with --teacher, the teacher"
+                )
+            if name not in ("perceptual", "unroll"):  # later calls, which had to be asked for once
+                raise ValueError(f"unknown loss term {name!r}; known: perceptual")
+        return replace(self, perceptual=0.1) if "perceptual" in names else self
 
 
 def rms(a: Tensor, b: Tensor) -> Tensor:
@@ -28,32 +52,9 @@ def rms(a: Tensor, b: Tensor) -> Tensor:
     return ((a - b).square().mean(dim=(1, 2, 3)) + 1e-8).sqrt()
 
 
-def l1(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
-    """mean |a - b|, each pixel times its weight (B, 1, H, W), (B,)."""
-    difference = (a - b).abs()
-    return (difference if weight is None else weight * difference).mean(dim=(1, 2, 3))
-
-
-def frequency_l1(a: Tensor, b: Tensor) -> Tensor:
-    """mean of |Re| + |Im| of the orthonormal 2-D spectrum of a - b, (B,).
-
-    L1 over frequencies does not let a few strong edges hide missing texture. Orthonormal, so white
-    errors weigh as much as in the picture.
-    """
-    spectrum = torch.view_as_real(torch.fft.rfft2((a - b).float(), norm="ortho"))
-    return spectrum.abs().sum(dim=-1).mean(dim=(1, 2, 3))
-
-
-def pooled(image: Tensor, factor: int) -> Tensor:
-    """Area average by `factor`; the sides must be multiples of it."""
-    return image if factor == 1 else F.avg_pool2d(image, factor)
-
-
-def coarseness(progress: float, share: float) -> int:
-    """Coarse to fine: targets reduced 4 times, then 2 times, within the first `share` of a run."""
-    if progress >= share:
-        return 1
-    return 4 if progress < share / 2 else 2
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """mean |a - b|, (B,)."""
+    return (a - b).abs().mean(dim=(1, 2, 3))
 
 
 def annealed(start: float, end: float, progress: float) -> float:

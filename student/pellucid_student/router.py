@@ -10,18 +10,17 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from pellucid_teacher.data.synthesis import Synthesis
-from pellucid_teacher.weights import write_tensors
+from pellucid_teacher.weights import read_tensors, write_tensors
 
 from .diagnosis import Diagnosis, fit, labelled
 from .plain_unet import FIRST_DEGRADATIONS, PlainUNet, PlainUNetConfig
 from .scene import SCENE_SIZE, measure_scene
 
 WIDTH = 64
-KEY = "pellucid.router"  # in the header: names of the tasks; the first files had none
+KEY = "pellucid.router"  # in the header: names of the tasks, licence; the first files had none
 
 
 def evidence_size(config: PlainUNetConfig) -> int:
@@ -64,16 +63,16 @@ def train_router(
     return router, fit(router, codes, tasks, seed)
 
 
-def save_router(path: Path, router: Diagnosis) -> None:
+def save_router(path: Path, router: Diagnosis, license: str) -> None:
     """Write float32 safetensors, replacing `path` atomically."""
-    write_tensors(path, router.state_dict(), {KEY: json.dumps(router.tasks)})
+    told = {"tasks": router.tasks, "license": license}
+    write_tensors(path, router.state_dict(), {KEY: json.dumps(told)})
 
 
 def load_router(path: Path, config: PlainUNetConfig) -> Diagnosis:
     """The router of a general network of `config`. Raises ValueError for any other file."""
-    with safe_open(path, framework="pt") as file:
-        tasks = json.loads((file.metadata() or {}).get(KEY, json.dumps(FIRST_DEGRADATIONS)))
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors, header = read_tensors(path)
+    tasks = json.loads(header[KEY])["tasks"] if KEY in header else FIRST_DEGRADATIONS
     router = Diagnosis(WIDTH, tuple(tasks), evidence_size(config)).requires_grad_(False)
     try:
         router.load_state_dict(tensors)

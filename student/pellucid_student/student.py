@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.system import Condition, refuse_mask
 
-from .objective import call_loss
+from .objective import StudentLoss
 from .plain_unet import PlainUNet
 from .steps import restore
 
@@ -18,10 +18,11 @@ Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 
 
 class Student:
-    """See `System`. network: a PlainUNet; the loop may wrap it. Its steps take no noise."""
+    """See `System`. network: a PlainUNet; the loop may wrap it. Its steps take no noise.
+    loss: None: `StudentLoss` without a teacher."""
 
-    def __init__(self, network: nn.Module, loss: Loss = call_loss) -> None:
-        self.network, self._loss = network, loss
+    def __init__(self, network: nn.Module, loss: Loss | None = None) -> None:
+        self.network, self._loss = network, loss or StudentLoss()
 
     def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
         refuse_mask(mask)

@@ -1,4 +1,4 @@
-"""Train a student on ground truth alone and keep its averaged weights."""
+"""Train a student, with or without a teacher, and keep its averaged weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,15 +9,18 @@ import torch
 
 from pellucid_teacher.data.clips import Clips
 from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.stream import Samples
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
-from pellucid_teacher.training.checkpoint import averaged_weights
+from pellucid_teacher.training.checkpoint import averaged_weights, run_so_far
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .dead_channels import kept_alive, look, revive, revive_levels
 from .diagnosis import prepare_diagnosis
-from .objective import LATER
-from .plain_unet import PRESETS, PlainUNet
-from .student import Student
+from .frozen_teacher import FrozenTeacher
+from .losses import Losses
+from .objective import StudentLoss
+from .plain_unet import TINY, PlainUNet, PlainUNetConfig
+from .student import Loss, Student
 from .temporal import temporal_loss
 from .weights import Provenance, begin_from, continued, save_student
 
@@ -33,86 +36,122 @@ STUDENT_TRAIN = TrainConfig(
 
 
 @dataclass(frozen=True)
-class StudentRecipe:
-    """preset: of PlainUNet. crop: side of a training crop, px. mix: shares of the tasks.
-    clip_frames: frames of a training clip, for video; 0: photos. new_diagnosis: train it anew even
-    where the weights to begin from bring one, because the degradations are others now."""
+class RunConfig:
+    """A student's run.
 
-    preset: str = "tiny"
-    crop: int = 96
+    start: weights of this size or smaller to begin from, or None. crop: side of a training crop,
+    px. mix: shares of the tasks. clip_frames: frames of a training clip, for video; 0: photos.
+    new_diagnosis: train it anew even where `start` brings one, because the degradations are others
+    now.
+    """
+
+    network: PlainUNetConfig = TINY
+    start: Path | None = None
+    losses: Losses = field(default_factory=Losses)
     train: TrainConfig = STUDENT_TRAIN
+    crop: int = 96
     mix: TaskMix = field(default_factory=TaskMix)
     clip_frames: int = 0
     new_diagnosis: bool = False
 
 
 def train_student(
-    recipe: StudentRecipe,
+    config: RunConfig,
     corpus: Corpus,
     folder: Path,
     minutes: float | None = None,
-    start: Path | None = None,
+    teacher: FrozenTeacher | None = None,
     began: float | None = None,
 ) -> Iterator[Report]:
     """Train or resume a student in `folder`; every report's `average` is the student to keep.
 
-    start: weights of the same preset to begin from, as `keep_student` writes them.
+    minutes, began: as of `training.loop.train`.
+    Raises ValueError for clips with a teacher or an optional loss term, which they do without.
     """
-    torch.manual_seed(recipe.train.seed)
-    model = PlainUNet(PRESETS[recipe.preset])
-    synthesis = Synthesis(corpus, recipe.crop, recipe.mix, recipe.train.batch_size)
+    training = config.train
+    torch.manual_seed(training.seed)
+    network = PlainUNet(config.network)
+    loss = StudentLoss(config.losses, None if teacher is None else teacher.restore)
+    synthesis = Synthesis(corpus, config.crop, config.mix, training.batch_size)
+    samples: Samples = synthesis
+    chosen: Loss = loss
+    if config.clip_frames:
+        if teacher is not None or config.losses.perceptual:
+            raise ValueError("clips are learnt without a teacher and without optional loss terms")
+        samples, chosen = Clips(synthesis, config.clip_frames), temporal_loss
 
-    def seen() -> None:
-        look(model, synthesis, recipe.train)
+    def show() -> None:
+        look(network, synthesis, training)
 
-    if start is not None:
-        begin_from(model, start)
+    if config.start is not None:
+        begin_from(network, config.start)
     if not (folder / "state.pt").exists():
-        if recipe.new_diagnosis:
-            model.diagnosis.forget()
-        prepare_diagnosis(model.diagnosis, synthesis, recipe.train, minutes)
-        if start is not None:
-            revive_levels(model, seen)
-            revive(model, seen, recipe.train.seed)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.clip_frames:
-        clips = Clips(synthesis, recipe.clip_frames)
-        reports = train(Student(model, temporal_loss), clips, recipe.train, folder, minutes, began)
-    else:
-        reports = train(Student(model), synthesis, recipe.train, folder, minutes, began)
-    return kept_alive(reports, model, seen, recipe.train.seed)
+        if config.new_diagnosis:
+            network.diagnosis.forget()
+        prepare_diagnosis(network.diagnosis, synthesis, training, minutes)
+        if config.start is not None:
+            revive_levels(network, show)
+            revive(network, show, training.seed)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # A step's progress must be known before the step, also for the first one after a resume.
+    step, elapsed = run_so_far(folder)
+    loss.progress = max(
+        step / training.steps, 0.0 if minutes is None else elapsed / (60.0 * minutes)
+    )
+    reports = train(Student(network, chosen), samples, training, folder, minutes, began)
+    for report in kept_alive(reports, network, show, training.seed):
+        loss.progress = max(report.progress, report.step / training.steps)
+        yield report
+
+
+def kept_network(config: RunConfig, folder: Path) -> tuple[PlainUNet, int]:
+    """The averaged weights of a run's last checkpoint, and its step."""
+    network = PlainUNet(config.network)
+    average, step = averaged_weights(folder)
+    network.load_state_dict(average)
+    return network, step
 
 
 def keep_student(
-    recipe: StudentRecipe, folder: Path, datasets: list[str], start: Path | None = None
+    config: RunConfig,
+    folder: Path,
+    preset: str,
+    datasets: list[str],
+    license: str,
+    teacher: FrozenTeacher | None = None,
 ) -> Path:
     """Write the averaged weights of the last checkpoint, folded: folder/student.safetensors.
 
-    start: the weights that the run began from; their provenance comes first.
+    Where the run began from weights, their provenance comes first.
     """
-    model = PlainUNet(PRESETS[recipe.preset])
-    average, step = averaged_weights(folder)
-    model.load_state_dict(average)
-    config = recipe.train
-    drawn = (
-        f"clips of {recipe.clip_frames} frames"
-        if recipe.clip_frames
-        else f"photos, {LATER:g} of the batches half-restored"
-    )
-    made = (
-        f"ground truth only, {drawn}, one task a batch, "
-        f"batch {config.batch_size} of {recipe.crop} px, "
-        f"Muon and Adam {config.lr:g}, cosine, EMA {config.ema}; shares: {recipe.mix}"
-        f"{'; diagnosis trained anew' if recipe.new_diagnosis else ''}"
-    )
-    told = Provenance(
-        recipe.preset,
-        made,
+    network, step = kept_network(config, folder)
+    provenance = Provenance(
+        preset,
+        _recipe(config, teacher),
         step,
+        license,
         datasets,
+        teacher=None if teacher is None else str(teacher),
         date=date.today().isoformat(),
-        clip_frames=recipe.clip_frames,
+        clip_frames=config.clip_frames,
     )
     path = folder / "student.safetensors"
-    save_student(path, model, continued(told, start))
+    save_student(path, network, continued(provenance, config.start))
     return path
+
+
+def _recipe(config: RunConfig, teacher: FrozenTeacher | None) -> str:
+    """How a run trained, in a line for the header."""
+    training = config.train
+    drawn = (
+        f"clips of {config.clip_frames} frames"
+        if config.clip_frames
+        else f"photos, {config.losses.later:g} of the batches half-restored"
+    )
+    return (
+        f"{'ground truth only' if teacher is None else 'teacher and ground truth'}, {drawn}, "
+        f"{f'ST-LPIPS {config.losses.perceptual:g}, ' if config.losses.perceptual else ''}"
+        f"one task a batch, batch {training.batch_size} of {config.crop} px, "
+        f"Muon and Adam {training.lr:g}, cosine, EMA {training.ema}; shares: {config.mix}"
+        f"{'; diagnosis trained anew' if config.new_diagnosis else ''}"
+    )

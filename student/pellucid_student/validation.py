@@ -1,6 +1,6 @@
 """Held-out synthetic crops: what a training never saw, restored and scored a task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -12,9 +12,10 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch, to_tensor
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
 
+from .objective import Restore
+
 EVERY = 10  # one picture of ten is held out
 _T = TypeVar("_T")
-Restore = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [-1, 1] -> same
 
 
 def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus]:

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import nn
 
-from pellucid_teacher.weights import write_tensors
+from pellucid_teacher.weights import read_tensors, write_tensors
 
 from .layers import fold
 from .net2net import grow_from
@@ -24,14 +23,15 @@ LARGEST_FILE = 16_000_000  # bytes; only teachers exceed it, whose targets need 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where weights come from. datasets: names with their licences. recipe: how they were made.
+    """Where weights come from. recipe: how they were made. license: of the weights, as SPDX or in
+    words; exported files carry it. datasets: names with their licences.
     clip_frames: length of the clips they have learnt to carry estimates over; 0: photos only."""
 
     preset: str
     recipe: str
     steps: int
+    license: str
     datasets: list[str] = field(default_factory=list)
-    license: str = "Apache-2.0"
     teacher: str | None = None
     date: str = ""
     clip_frames: int = 0
@@ -52,12 +52,10 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     """The folded network and where it comes from. Raises ValueError for any other file."""
     if not path.exists():
         raise ValueError(f"{path}: no such weights file; make one with `pellucid train student`")
-    with safe_open(path, framework="pt") as file:
-        header = (file.metadata() or {}).get(KEY)
-        if header is None:
-            raise ValueError(f"{path}: not a student's weights (no {KEY!r} in its header)")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    told = json.loads(header)
+    tensors, header = read_tensors(path)
+    if KEY not in header:
+        raise ValueError(f"{path}: not a student's weights (no {KEY!r} in its header)")
+    told = json.loads(header[KEY])
     model = fold(PlainUNet(PlainUNetConfig.from_dict(told["config"])))
     # The shipped teachers' stems have channels for an earlier estimate, which photos left at 0.
     tensors["stem.weight"] = tensors["stem.weight"][:, : model.stem.weight.shape[1]]

@@ -58,6 +58,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]
     os.replace(partial, path)
 
 
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors by name, the header's metadata) of a safetensors file."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
 def load_teacher(folder: Path, kinds: Mapping[str, SystemKind] = SYSTEMS) -> System:
     """The system, its network in float32 and frozen.
 
@@ -72,9 +78,9 @@ def load_teacher(folder: Path, kinds: Mapping[str, SystemKind] = SYSTEMS) -> Sys
         raise ValueError(f"{folder}: {len(paths)} of {expected} parts are there; fetch the others")
     weights: dict[str, Tensor] = {}
     for path in paths:
-        with safe_open(path, framework="pt") as file:
-            told: dict[str, Any] = json.loads((file.metadata() or {})[KEY])
-            weights |= {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        tensors, header = read_tensors(path)
+        told: dict[str, Any] = json.loads(header[KEY])
+        weights |= {name: tensor.float() for name, tensor in tensors.items()}
     # The first files held DiffUIR alone, under "recipe".
     name, told = told.get("system", "diffuir"), told.get("recipe", told)
     if name not in kinds:

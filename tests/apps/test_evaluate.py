@@ -143,7 +143,7 @@ def test_steps_and_their_mistakes(model_file: Path) -> None:
 
 def test_a_student_starts_without_noise(tmp_path: Path) -> None:
     path = tmp_path / "new.safetensors"
-    save_student(path, PlainUNet(PICO), Provenance("pico", "test", 0))
+    save_student(path, PlainUNet(PICO), Provenance("pico", "test", 0, "CC0-1.0"))
     assert open_model(str(path), [2], 1).label == "student pico"
     with pytest.raises(PellucidError, match="restores without"):
         open_model(str(path), [2], 1, start_noise=0.5)

@@ -26,7 +26,7 @@ def data(tmp_path: Path) -> Path:
     model = PlainUNet(PICO)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.05)
-    save_student(tmp_path / "w.safetensors", model, Provenance("pico", "drawn", 7))
+    save_student(tmp_path / "w.safetensors", model, Provenance("pico", "drawn", 7, "CC0-1.0"))
     return tmp_path
 
 

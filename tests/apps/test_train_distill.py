@@ -21,7 +21,9 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "train").mkdir()
     pixels = rng.integers(0, 255, (170, 180, 3)).astype(np.uint8)
     Photo(pixels, {}).save(tmp_path / "train" / "a.png")
-    save_student(tmp_path / "wide.safetensors", PlainUNet(PICO), Provenance("wide", "none", 0))
+    save_student(
+        tmp_path / "wide.safetensors", PlainUNet(PICO), Provenance("wide", "none", 0, "CC0-1.0")
+    )
     return tmp_path
 
 
@@ -30,24 +32,26 @@ def test_a_student_learns_from_a_student(data: Path) -> None:
     arguments = ["train", "student", "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "pico", "--crop", 32, "--workers", 0, "--steps", 2]
     arguments += ["--teacher", data / "wide.safetensors", "--start", data / "wide.safetensors"]
-    arguments += ["--ingredient", "gating"]
+    arguments += ["--weights-licence", "CC-BY-4.0"]
     done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     _, told = load_student(data / "run" / "student.safetensors")
     assert told.teacher == "student wide" and told.steps == 2
-    assert "gating" in told.recipe
+    assert told.license == "CC-BY-4.0"
 
 
-def test_ingredients_that_need_a_teacher_say_so(data: Path) -> None:
+def test_terms_that_are_gone_and_teachers_that_are_missing_are_told(data: Path) -> None:
     arguments = ["train", "student", "--data", str(data / "train"), "-o", str(data / "run")]
-    done = CliRunner().invoke(app, [*arguments, "--ingredient", "gating"])
-    assert "add --teacher PATH" in str(done.exception)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2 and "--weights-licence" in done.output
+    arguments += ["--weights-licence", "CC0-1.0"]
+    done = CliRunner().invoke(app, [*arguments, "--ingredient", "features"])
+    assert done.exit_code == 2 and "perceptual" in done.output
     done = CliRunner().invoke(app, [*arguments, "--teacher", str(data / "absent")])
     assert "no such weights file" in str(done.exception)
     assert not (data / "run").exists()
 
 
-@pytest.mark.slow
 def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
     pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
     arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.7, "-o", data / "pruned"]
@@ -68,6 +72,7 @@ def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
 def test_specialists_learn_who_is_asked(data: Path) -> None:
     arguments = ["train", "router", str(data), "--data", str(data / "train")]
     arguments += ["--samples", "14", "--crop", "32", "--workers", "0"]
+    arguments += ["--weights-licence", "CC0-1.0"]
     done = CliRunner().invoke(app, arguments)
     assert "general.safetensors" in str(done.exception)
     (data / "wide.safetensors").rename(data / "general.safetensors")
@@ -80,10 +85,11 @@ def test_specialists_learn_who_is_asked(data: Path) -> None:
 @pytest.mark.slow
 def test_a_router_of_another_general_network_is_replaced(data: Path) -> None:
     (data / "wide.safetensors").rename(data / "general.safetensors")
-    save_router(data / "router.safetensors", Diagnosis(8, inputs=9))
+    save_router(data / "router.safetensors", Diagnosis(8, inputs=9), "CC0-1.0")
     with pytest.raises(ValueError, match="pellucid train router"):
         load_specialists(data)
     arguments = ["train", "router", str(data), "--data", str(data / "train")]
     arguments += ["--samples", "7", "--crop", "32", "--workers", "0"]
+    arguments += ["--weights-licence", "CC0-1.0"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0 and load_specialists(data).router is not None

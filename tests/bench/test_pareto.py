@@ -36,7 +36,9 @@ def report(folder: Path) -> Path:
 
 def test_points_and_picture(pareto: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    save_student(tmp_path / "w.safetensors", PlainUNet(PICO), Provenance("pico", "test", 0))
+    save_student(
+        tmp_path / "w.safetensors", PlainUNet(PICO), Provenance("pico", "test", 0, "CC0-1.0")
+    )
     ours = pareto.read_ours(tmp_path / "w.safetensors", report(tmp_path))
     (once, first), (twice, second) = ours.steps["cbsd68-dev s25"]
     assert (first, second) == (30.0, 30.1) and ours.given["cbsd68-dev s25"] == 20.0

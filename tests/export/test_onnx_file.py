@@ -41,7 +41,7 @@ def student() -> PlainUNet:
 @pytest.fixture(scope="module")
 def exported(student: PlainUNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "two.onnx"
-    done = export_onnx(student, Provenance("pico", "test", 0), path, 2)
+    done = export_onnx(student, Provenance("pico", "test", 0, "CC0-1.0"), path, 2)
     assert done.parity_db >= 100
     assert [p.name for p in path.parent.iterdir()] == ["two.onnx"]  # one file, nothing beside it
     return path
@@ -62,7 +62,7 @@ def test_unrolled_graph_is_the_sampler(student: PlainUNet, steps: int) -> None:
 
 
 def test_several_steps_with_one_file_are_the_sampler(student: PlainUNet, tmp_path: Path) -> None:
-    export_onnx(student, Provenance("pico", "test", 0), tmp_path / "one.onnx")
+    export_onnx(student, Provenance("pico", "test", 0, "CC0-1.0"), tmp_path / "one.onnx")
     image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
     pixels = image[0].permute(1, 2, 0).contiguous().numpy()
     results = []
@@ -150,12 +150,12 @@ def test_parity_under_the_floor_writes_nothing(
 ) -> None:
     monkeypatch.setattr(onnx_file, "_parity_db", lambda data, restoration: 43.2)
     with pytest.raises(ParityError, match=r"43\.2 dB, expected at least 100 dB"):
-        export_onnx(student, Provenance("pico", "test", 0), tmp_path / "out" / "x.onnx")
+        export_onnx(student, Provenance("pico", "test", 0, "CC0-1.0"), tmp_path / "out" / "x.onnx")
     assert list(tmp_path.rglob("*.*")) == []
 
 
 def test_frames_start_from_a_carried_estimate(student: PlainUNet, tmp_path: Path) -> None:
-    done = export_frames(student, Provenance("pico", "test", 0), tmp_path / "x.onnx")
+    done = export_frames(student, Provenance("pico", "test", 0, "CC0-1.0"), tmp_path / "x.onnx")
     assert done.parity_db >= 100 and done.card["id"] == "allinone-pico-frames"
     loaded = session(done.path)
     assert [port.name for port in loaded.get_inputs()] == ["input", "state"]
@@ -177,7 +177,7 @@ def test_agreement_in_closed_form() -> None:
 def test_fixed_sizes_need_no_padding_ops_and_no_file_tells_where_it_was_made(
     student: PlainUNet, exported: Path
 ) -> None:
-    told = card(student, Provenance("pico", "test", 0), 1)
+    told = card(student, Provenance("pico", "test", 0, "CC0-1.0"), 1)
     fixed = to_onnx(Restoration(student, 1).eval(), told, size=(32, 48))
     ops = {node.op_type for node in fixed.graph.node}
     assert not ops & {"Pad", "Shape", "Mod"}

@@ -23,7 +23,7 @@ def invoke(*words: object) -> Any:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "photos.safetensors"
-    save_student(path, PlainUNet(PICO), Provenance("pico", "test", 0))
+    save_student(path, PlainUNet(PICO), Provenance("pico", "test", 0, "CC0-1.0"))
     return path
 
 
@@ -38,7 +38,7 @@ def test_photos_give_both_files(photos: Path, tmp_path: Path) -> None:
 def test_clips_give_the_file_for_frames_only(tmp_path: Path) -> None:
     torch.manual_seed(0)
     clips = tmp_path / "clips.safetensors"
-    save_student(clips, PlainUNet(PICO), Provenance("pico", "test", 0, clip_frames=4))
+    save_student(clips, PlainUNet(PICO), Provenance("pico", "test", 0, "CC0-1.0", clip_frames=4))
     assert invoke(clips, "-o", tmp_path / "out").exit_code == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["allinone-pico-frames.onnx"]
 

@@ -67,6 +67,6 @@ def test_new_units_get_gradients() -> None:
 )
 def test_nothing_may_shrink(config: PlainUNetConfig, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
-    save_student(path, small(), Provenance("pico", "drawn", 0))
+    save_student(path, small(), Provenance("pico", "drawn", 0, "CC0-1.0"))
     with pytest.raises(ValueError, match=r"small\.safetensors: cannot grow"):
         begin_from(PlainUNet(config), path)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid_student.distill import FULL, DistillLoss, with_ingredients
+from pellucid_student.losses import Losses
+from pellucid_student.objective import StudentLoss
 from pellucid_student.perceptual import st_lpips
 from pellucid_teacher.data.stream import Batch
 
@@ -52,16 +53,16 @@ def test_small_pictures_are_refused() -> None:
 def test_the_perceptual_build_adds_a_tenth_of_the_distance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pellucid_student.distill.load_st_lpips", hand_made)
+    monkeypatch.setattr("pellucid_student.objective.load_st_lpips", hand_made)
     generator = torch.Generator().manual_seed(0)
     degraded, clean = (2 * torch.rand(2, 3, 32, 32, generator=generator) - 1 for _ in range(2))
     given = Batch(degraded, clean)
 
     def loss(names: list[str]) -> float:
-        recipe = with_ingredients(names, teacher=False)
-        return float(DistillLoss(recipe)(nn.Identity(), given, generator))
+        losses = Losses(later=0.0).with_terms(names)
+        return float(StudentLoss(losses)(nn.Identity(), given, generator))
 
     distance = float(st_lpips(hand_made(), degraded, clean).mean())
     assert distance > 0.01
     assert loss(["perceptual"]) - loss([]) == pytest.approx(0.1 * distance, rel=1e-4)
-    assert FULL.perceptual == 0.0
+    assert Losses().perceptual == 0.0

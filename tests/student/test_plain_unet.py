@@ -46,7 +46,7 @@ def test_sizes_of_the_family() -> None:
 def test_large_weights_are_kept_in_16_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, path = student(), tmp_path / "w.safetensors"
     monkeypatch.setattr("pellucid_student.weights.LARGEST_FILE", 100_000)
-    save_student(path, model, Provenance("pico", "drawn", 0))
+    save_student(path, model, Provenance("pico", "drawn", 0, "CC0-1.0"))
     kept, _ = load_student(path)
     assert path.stat().st_size < 2.3 * parameter_count(kept)
     weight = fold(model).state_dict()["stem.weight"]
@@ -163,7 +163,7 @@ def test_impossible_configs_are_refused(change: dict[str, tuple[int, ...]], told
 def test_weights_reload_from_one_file(tmp_path: Path) -> None:
     model = student()
     path = tmp_path / "pico.safetensors"
-    told = Provenance("pico", "test", 7, ["BSDS500 (non-commercial research)"])
+    told = Provenance("pico", "test", 7, "CC0-1.0", ["BSDS500 (non-commercial research)"])
     save_student(path, model, told)
     loaded, provenance = load_student(path)
     assert provenance == told and loaded.config == model.config
@@ -174,7 +174,7 @@ def test_a_file_keeps_its_own_degradations_whatever_is_added_later(tmp_path: Pat
     """Layers are sized by the names in the file; the first files had none and mean seven."""
     path = tmp_path / "w.safetensors"
     model = student(replace(PICO, degradations=("rain", "dust", "moire")))
-    save_student(path, model, Provenance("pico", "drawn", 0))
+    save_student(path, model, Provenance("pico", "drawn", 0, "CC0-1.0"))
     kept, _ = load_student(path)
     assert kept.config.degradations == ("rain", "dust", "moire")
     assert torch.equal(kept(condition()), fold(model)(condition()))

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pellucid_student.layers import RepConv
+from pellucid_student.objective import Restore
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
-from pellucid_student.validation import Restore, ValidationCrops
+from pellucid_student.validation import ValidationCrops
 from pellucid_student.weights import Provenance, load_student, save_student
 
 pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
@@ -65,7 +66,7 @@ def test_channels_that_carry_nothing_cost_nothing() -> None:
 def test_the_ratio_is_met_and_the_file_reloads(ratio: float, tmp_path: Path) -> None:
     done = prune(student(), ratio)
     assert 0.75 * ratio <= done.macs_ratio <= ratio
-    save_student(tmp_path / "p.safetensors", done.student, Provenance("pruned", "x", 0))
+    save_student(tmp_path / "p.safetensors", done.student, Provenance("pruned", "x", 0, "CC0-1.0"))
     again, _ = load_student(tmp_path / "p.safetensors")
     assert again.config == done.student.config
     assert torch.allclose(restored(again), restored(done.student), atol=1e-6)

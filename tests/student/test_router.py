@@ -88,7 +88,7 @@ def test_a_file_of_another_general_network_is_refused(
     router, _ = train_router(network, synthesis, seed=0, samples=8, workers=0)
     router.tasks = ("rain", "fog", "haze", "snow", "blur", "noise", "clean")
     path = tmp_path / "router.safetensors"
-    save_router(path, router)
+    save_router(path, router, "CC0-1.0")
     again = load_router(path, SMALL)
     given = F.relu(torch.randn(2, evidence_size(SMALL), generator=torch.Generator().manual_seed(0)))
     assert torch.equal(again(given), router(given)) and again.tasks == router.tasks

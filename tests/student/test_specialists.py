@@ -73,7 +73,7 @@ def test_a_router_decides_in_the_diagnosis_place() -> None:
 
 
 def test_a_folder_of_specialists_is_a_teacher(tmp_path: Path) -> None:
-    told = Provenance("tiny", "", 1)
+    told = Provenance("tiny", "", 1, "CC0-1.0")
     save_student(tmp_path / "general.safetensors", network(0), told)
     save_student(tmp_path / "haze.safetensors", network(1), told)
     frozen = load_frozen_teacher(tmp_path)
@@ -84,7 +84,7 @@ def test_a_folder_of_specialists_is_a_teacher(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_tasks_is_refused_by_name(tmp_path: Path) -> None:
-    told = Provenance("tiny", "", 1)
+    told = Provenance("tiny", "", 1, "CC0-1.0")
     save_student(tmp_path / "general.safetensors", network(0), told)
     save_student(tmp_path / "fog.safetensors", network(1), told)
     with pytest.raises(ValueError, match=r"no task is called 'fog'.*haze"):

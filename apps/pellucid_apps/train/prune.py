@@ -55,7 +55,7 @@ def _run(
     from pellucid_student.prune import prune as prune_student
     from pellucid_student.prune import size
     from pellucid_student.validation import ValidationCrops
-    from pellucid_student.weights import Provenance, load_student, save_student
+    from pellucid_student.weights import load_student, save_student
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.stream import single_thread_opencv
 
@@ -69,9 +69,7 @@ def _run(
         raise PellucidError(str(error)) from error
     preset = f"{told.preset}-pruned"
     made = f"pruned to {done.macs_ratio:.2f} of the operations of: {told.recipe}"
-    kept = Provenance(
-        preset, made, told.steps, told.datasets, told.license, told.teacher, str(date.today())
-    )
+    kept = replace(told, preset=preset, recipe=made, date=str(date.today()))
     out.mkdir(parents=True, exist_ok=True)
     save_student(out / "pruned.safetensors", done.student, kept)
     print(
@@ -85,22 +83,17 @@ def _run(
 
 
 def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int) -> None:
-    from pellucid_student import distill
     from pellucid_student.frozen_teacher import load_frozen_teacher
-    from pellucid_student.plain_unet import PlainUNet
-    from pellucid_student.train import STUDENT_TRAIN
-    from pellucid_student.weights import begin_from, load_student
+    from pellucid_student.train import STUDENT_TRAIN, RunConfig, keep_student, train_student
+    from pellucid_student.weights import load_student
 
-    folded, told = load_student(out / "pruned.safetensors")
-    student = PlainUNet(folded.config)
-    begin_from(student, out / "pruned.safetensors")
-    frozen = load_frozen_teacher(weights)
-    config = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
-    plan = distill.RunConfig(distill.with_ingredients([], teacher=True), config)
+    start = out / "pruned.safetensors"
+    network, told = load_student(start)
+    teacher = load_frozen_teacher(weights)
+    training = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
+    config = RunConfig(network.config, start, train=training)
     if Session(str(data), out, hold_out=False).run(
-        lambda corpus: distill.train_distilled(student, plan, corpus, out, minutes, frozen),
+        lambda corpus: train_student(config, corpus, out, minutes, teacher)
     ):
-        path = distill.keep_distilled(
-            student, told.preset, plan, out, told.datasets, frozen, out / "pruned.safetensors"
-        )
-        print(f"wrote {path}")
+        done = keep_student(config, out, told.preset, told.datasets, told.license, teacher)
+        print(f"wrote {done}")

@@ -48,7 +48,7 @@ def qat(
     from pellucid_student.student import Student
     from pellucid_student.train import STUDENT_TRAIN
     from pellucid_student.validation import hold_out
-    from pellucid_student.weights import Provenance, load_student
+    from pellucid_student.weights import load_student
     from pellucid_teacher.data.corpus import load_corpus
     from pellucid_teacher.data.synthesis import Synthesis
     from pellucid_teacher.training.checkpoint import averaged_weights
@@ -79,10 +79,7 @@ def qat(
     for name in found.kept_float:
         print(f"  stays in float: {name}")
     made = f"{told.recipe}; then {step} steps at {FINETUNE_LR:g} imitating 8 bits"
-    kept = Provenance(
-        told.preset, made, told.steps + step, told.datasets, told.license, told.teacher,
-        str(date.today()),
-    )  # fmt: skip
+    kept = replace(told, recipe=made, steps=told.steps + step, date=str(date.today()))
     try:
         told_of = card(in_floats(deployed), kept, steps=1)
         done = write_onnx(Restoration(deployed, 1), told_of, out / "model_qat.onnx", INT8_FLOOR_DB)

@@ -34,7 +34,6 @@ from torch import Tensor
 from ..denoiser import Denoiser
 
 T = 1000
-START_NOISE_RELEASED = 0.1
 
 
 @dataclass(frozen=True)

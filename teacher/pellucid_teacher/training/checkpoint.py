@@ -100,3 +100,12 @@ def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], int]:
         if name.startswith(prefix)
     }
     return average, int(told["step"])
+
+
+def run_so_far(folder: Path) -> tuple[int, float]:
+    """(steps, seconds) of training in a run's last checkpoint; zeros where there is none."""
+    path = folder / "state.pt"
+    if not path.exists():
+        return 0, 0.0
+    told = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    return int(told["step"]), float(told["elapsed"])

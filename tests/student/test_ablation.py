@@ -1,12 +1,11 @@
-"""A study: restartable, equal for all arms, and its table says the gain on the first."""
+"""An ablation: restartable, equal for all variants, its table says the gain on the first."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pellucid_student.ablation import Result, Study, Variant, table
-from pellucid_student.distill import CONTROL
+from pellucid_student.ablation import VARIANTS, Ablation, Result, Variant, table
 from pellucid_student.plain_unet import PlainUNetConfig
 from pellucid_student.validation import ValidationCrops, hold_out
 from pellucid_teacher.data.corpus import Corpus
@@ -30,28 +29,30 @@ def test_nothing_is_both_learned_and_held() -> None:
 
 
 @pytest.mark.slow
-def test_arms_are_trained_once_and_compared(tmp_path: Path) -> None:
+def test_variants_are_trained_once_and_compared(tmp_path: Path) -> None:
     training, held = hold_out(corpus(2))
     crops = ValidationCrops.draw(held, number=1, crop=32)
     config = TrainConfig(steps=2, batch_size=1, workers=0, warmup=1)
-    study = Study(tmp_path, training, crops, config, crop=32)
-    arm = Variant("control", CONTROL, SMALL)
-    assert len(list(study.run(arm, 1))) == 2
-    assert list(study.run(arm, 1)) == []
-    (result,) = study.results()
+    ablation = Ablation(tmp_path, training, crops, config, crop=32)
+    variant = Variant("control", VARIANTS["control"], SMALL)
+    assert len(list(ablation.run(variant, 1))) == 2
+    assert list(ablation.run(variant, 1)) == []
+    (result,) = ablation.results()
     assert result.steps == 2 and set(result.crops) == {"1", "3"}
     # Two steps from zero: a student that begins as the identity still scores like the input.
     before = crops.psnr_in()
     assert before["clean"] == pytest.approx(60.0)
     assert all(abs(result.crops["1"][task] - before[task]) < 6.0 for task in ("rain", "noise"))
-    other = Study(tmp_path, training, crops, TrainConfig(steps=3, batch_size=1), crop=32)
+    other = Ablation(tmp_path, training, crops, TrainConfig(steps=3, batch_size=1), crop=32)
     with pytest.raises(ValueError, match="another plan"):
-        list(other.run(arm, 1))
+        list(other.run(variant, 1))
 
 
 def test_table_is_the_mean_over_seeds_and_the_gain() -> None:
-    def result(arm: str, seed: int, db: float) -> Result:
-        return Result(arm, seed, 10, 5.0, {"1": {"rain": db, "noise": db + 1}}, {"1": {"s": db}})
+    def result(variant: str, seed: int, db: float) -> Result:
+        return Result(
+            variant, seed, 10, 5.0, {"1": {"rain": db, "noise": db + 1}}, {"1": {"s": db}}
+        )
 
     results = [result("control", 1, 20), result("control", 2, 22), result("full", 1, 23)]
     rows = table(results, ["control", "full"], {"rain": 15.0, "noise": 16.0}, 1).splitlines()
