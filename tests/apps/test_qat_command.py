@@ -60,7 +60,7 @@ def test_an_int8_file_comes_out_runs_and_keeps_what_costs_too_much_in_float(data
 
 
 def test_mistakes_are_told(data: Path) -> None:
-    with pytest.raises(PellucidError, match="no such weights file"):
+    with pytest.raises(PellucidError, match="no bundled weights named"):
         CliRunner().invoke(
             app,
             ["qat", "gone", "--data", str(data / "train"), "-o", str(data / "run")],

@@ -55,7 +55,7 @@ def test_terms_that_are_gone_and_teachers_that_are_missing_are_told(data: Path) 
 def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
     pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
     arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.7, "-o", data / "pruned"]
-    arguments += ["--data", data / "train", "--finetune-minutes", 0.001, "--workers", 0]
+    arguments += ["--data", data / "train", "--finetune-minutes", 0.05, "--workers", 0]
     done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     pruned, _ = load_student(data / "pruned" / "pruned.safetensors")
