@@ -92,8 +92,7 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     teacher = load_frozen_teacher(weights)
     training = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
     config = RunConfig(network.config, start, train=training)
-    if Session(str(data), out, hold_out=False).run(
-        lambda corpus: train_student(config, corpus, out, minutes, teacher)
-    ):
+    session = Session(str(data), out, hold_out=False)
+    if session.run(lambda corpus: train_student(config, corpus, out, minutes, teacher)):
         done = keep_student(config, out, told.preset, told.datasets, told.license, teacher)
         print(f"wrote {done}")

@@ -93,6 +93,8 @@ class Session:
             raise typer.Exit(130) from None
         except ValueError as error:
             raise PellucidError(str(error)) from error
+        if last is None and not (self.out / "state.pt").exists():
+            raise PellucidError("the time budget ended before the first step; give more --minutes")
         return last is None or last.is_main
 
     def _told(self, last: "Report", held: HeldOut | None, monitor: "Monitor") -> Iterator[str]:
