@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import ModelCard, read_card
+from .card import KEY, ModelCard, read_card
 from .errors import ModelError
 from .estimator import Estimator, open_estimator, with_amounts
+from .multiple import find_multiple, pad
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -75,6 +76,32 @@ class Engine:
         options = session_options(self._threads)
         return open_estimator(self._metadata, self.card.degradations, options)
 
+    @cached_property
+    def size_multiple(self) -> int:
+        """What the sides of pictures must be multiples of; `run` pads. Pellucid's own files take
+        any size; others are tried."""
+        return 1 if KEY in self._metadata or self._fixed_size() else find_multiple(self._takes)
+
+    def _takes(self, side: int) -> bool:
+        import onnxruntime
+
+        quiet = onnxruntime.RunOptions()
+        quiet.log_severity_level = 4  # failures are what is looked for
+        blank = np.zeros((1, 3, side, side), np.float32)
+        feeds = {self._input: blank} | ({STATE: blank} if self.takes_state else {})
+        try:
+            made = self._session.run([self._output], feeds, quiet)[0]
+        except Exception:  # of whatever kind: this size is not taken
+            return False
+        return bool(made.shape == blank.shape)
+
+    def _fixed_size(self) -> str:
+        """What to tell of a graph that takes one size only; empty for others."""
+        height, width = self._session.get_inputs()[0].shape[2:]
+        if not isinstance(height, int) or not isinstance(width, int):
+            return ""
+        return f"it takes {width}x{height} only; export it with free height and width"
+
     def run(
         self,
         image: NDArray[np.float32],
@@ -88,9 +115,9 @@ class Engine:
         state: (1, 3, H, W), for files that take one and only for them.
         """
         check_state(self.card, self.takes_state, state is not None)
-        feeds = {self._input: image}
+        feeds = {self._input: pad(image, self.size_multiple, (2, 3))}
         if state is not None:
-            feeds[STATE] = state
+            feeds[STATE] = pad(state, self.size_multiple, (2, 3))
         if scene is not None and self.takes_scene:
             pixels = image[0].transpose(1, 2, 0)
             scene = with_amounts(scene, self.card.scene_size, pixels, self.estimator)
@@ -102,8 +129,10 @@ class Engine:
                 raise MemoryError(_first_line(error)) from error
             raise ModelError(
                 f"{self.card.id} failed on a {image.shape[3]}x{image.shape[2]} picture: "
-                f"{_first_line(error)}"
+                f"{self._fixed_size() or _first_line(error)}"
             ) from error
+        if self.size_multiple > 1:
+            restored = restored[..., : image.shape[2], : image.shape[3]]
         check_size(self.card, image.shape[2:], restored.shape)
         return np.asarray(restored, dtype=np.float32)
 

@@ -23,6 +23,10 @@ class AnyEngine(Protocol):
     takes_state: bool
 
     @property
+    def size_multiple(self) -> int:
+        """What sides of pictures must be multiples of; `run` pads."""
+
+    @property
     def estimator(self) -> Estimator | None:
         """What measures the amounts of `card.degradations`; None for files without one."""
 

@@ -13,6 +13,7 @@ from .engine_openvino_frames import FrameGraphs
 from .errors import ModelError, PhotoError
 from .estimator import KEY as ESTIMATOR_KEY
 from .estimator import Estimator, open_estimator, with_amounts
+from .multiple import find_multiple, pad
 from .scene import measure_scene
 
 if TYPE_CHECKING:
@@ -82,11 +83,30 @@ class OpenVinoEngine:
             if self._request is None:  # live video never needs this graph
                 self._request = self._compile(self._model)
             scene = self._scene_of(image[0].transpose(1, 2, 0), scene)
-            restored = self._infer(self._request, image, scene, state)
+            fed = pad(image, self.size_multiple, (2, 3))
+            last = None if state is None else pad(state, self.size_multiple, (2, 3))
+            restored = self._infer(self._request, fed, scene, last)
         except Exception as error:
             raise self._failed(error, image.shape[3], image.shape[2]) from error
+        if self.size_multiple > 1:
+            restored = restored[..., : image.shape[2], : image.shape[3]]
         check_size(self.card, image.shape[2:], restored.shape)
         return np.asarray(restored, dtype=np.float32)
+
+    @cached_property
+    def size_multiple(self) -> int:
+        """As `Engine.size_multiple`."""
+        free = self._model.input(0).get_partial_shape().is_dynamic
+        return find_multiple(self._takes) if free and KEY not in self._metadata else 1
+
+    def _takes(self, side: int) -> bool:
+        blank = np.zeros((1, 3, side, side), np.float32)
+        try:
+            request = self._request = self._request or self._compile(self._model)
+            made = self._infer(request, blank, None, blank if self.takes_state else None)
+        except Exception:  # of whatever kind: this size is not taken
+            return False
+        return made.shape == blank.shape
 
     def run_frame(
         self,
@@ -104,12 +124,16 @@ class OpenVinoEngine:
             raise PhotoError(f"expected an (H, W, 3) uint8 frame, got {frame.shape} {frame.dtype}")
         size = (frame.shape[0], frame.shape[1])
         check_state(self.card, self.takes_state, state is not None)
-        last = None if state is None else state[None]
+        fed = pad(frame, self.size_multiple, (0, 1))
+        last = None if state is None else pad(state, self.size_multiple, (0, 1))[None]
         try:
             scene = self._scene_of(frame, scene)
-            restored = self._infer(self._frames.request(size), frame[None], scene, last)[0]
+            request = self._frames.request((fed.shape[0], fed.shape[1]))
+            restored = self._infer(request, fed[None], scene, last)[0]
         except Exception as error:
             raise self._failed(error, size[1], size[0]) from error
+        if self.size_multiple > 1:
+            restored = restored[: size[0], : size[1]]
         check_size(self.card, size, (1, 3, *restored.shape[:2]))
         return np.asarray(restored, np.uint8)
 
@@ -118,7 +142,8 @@ class OpenVinoEngine:
         if size is None:
             self._frames.for_any_size()
         else:
-            self._frames.expect(size)
+            multiple = self.size_multiple
+            self._frames.expect((size[0] + -size[0] % multiple, size[1] + -size[1] % multiple))
 
     def _scene_of(
         self, pixels: NDArray[Any], scene: NDArray[np.float32] | None
