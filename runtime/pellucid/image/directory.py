@@ -88,7 +88,7 @@ def read_directory(data: Data, layout: Layout, offset: int, depth: int = 0) -> D
     for at in range(start, start + count * layout.entry_size, layout.entry_size):
         tag, kind, length = struct.unpack_from(layout.order + "HH" + layout.place, data, at)
         value = _value(data, layout, at + 4 + layout.room, kind, length)
-        if value is None:
+        if value is None or tag in found:  # of twins the first counts
             continue
         if tag in _TABLES and depth < 2 and value.numbers():
             found[tag] = read_directory(data, layout, value.numbers()[0], depth + 1)
