@@ -32,7 +32,7 @@ export class Viewer {
     this.buttons.out.onclick = () => this.zoomTo(this.scale / STEP);
     this.buttons.fit.onclick = () => this.zoomTo(this.#fit());
     this.before.onload = () => this.reset();
-    new ResizeObserver(() => this.fitted && this.reset()).observe(stage);
+    new ResizeObserver(() => (this.fitted ? this.reset() : this.#draw())).observe(stage);
   }
 
   // Show a photo: urls of before and, once there is one, after.
