@@ -34,7 +34,7 @@ TONED = 4  # levels of 255 by which the colours of a toned picture may stray
 TONED_RANGE = 32  # levels of brightness, at least, over which its colours are compared
 TONED_SIDE = 256  # px that are looked at
 CELL = 8  # px
-DRAWN_CELLS = 4096  # that are looked at
+DRAWN_CELLS = 64  # about so many in each direction are looked at
 DRAWN_RANGE = 64  # levels of 255 between the darkest and the brightest, at least
 DRAWN_DARK = 12  # levels that most pixels exceed
 DRAWN_SHARE = 0.85
@@ -194,8 +194,8 @@ def is_drawn(colour: Array) -> bool:
     if not height or not width:
         return False
     cells = colour[:height, :width].reshape(height // CELL, CELL, width // CELL, CELL, -1)
-    cells = cells.swapaxes(1, 2).reshape(-1, CELL * CELL, colour.shape[2])
-    cells = cells[:: max(1, len(cells) // DRAWN_CELLS)]
+    down, across = (max(1, count // DRAWN_CELLS) for count in cells.shape[0:3:2])
+    cells = cells[::down, :, ::across].swapaxes(1, 2).reshape(-1, CELL * CELL, colour.shape[2])
     levels = np.rint(cells / (LEVEL * full_scale(colour.dtype))).astype(np.int64)
     low, middle, high = np.percentile(levels, (1, 50, 99), axis=(0, 1))
     if (high - low).max() < DRAWN_RANGE or middle.max() < DRAWN_DARK:
