@@ -110,18 +110,6 @@ class SceneSmoother:
         return np.asarray(np.mean(self._textures, axis=0))
 
 
-def is_cut(before: NDArray[Any], after: NDArray[Any]) -> bool:
-    """Whether two frames show different shots: their layouts do not correlate.
-
-    before, after: (H, W, 3) RGB, uint8, uint16 or float in [0, 1]; thumbnails do as well. Other
-    shapes are other shots. Brighter, darker or more contrast is no cut, and neither is noise:
-    correlation of centred luma knows no gain and no offset.
-    """
-    if before.shape != after.shape:
-        return True
-    return not _correlate(_layout(before), _layout(after))
-
-
 def _correlate(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     # Dot products: these few numbers are worked on for every frame of a stream.
     flat = _FLAT * one.size

@@ -79,6 +79,6 @@ def load_router(path: Path, config: PlainUNetConfig) -> Diagnosis:
     except RuntimeError as error:
         raise ValueError(
             f"{path}: no router for a general network of widths {config.widths}; train it again "
-            f"with `pellucid train router {path.parent} --data FOLDER`"
+            f"with `pellucid train router {path.parent} --data FOLDER --weights-licence L`"
         ) from error
     return router

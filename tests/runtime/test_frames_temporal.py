@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pellucid.scene import SCENE_SIZE, measure_scene, measure_texture
-from pellucid.temporal import SceneSmoother, is_cut
+from pellucid.temporal import SceneSmoother
 
 
 def grey(level: int, shape: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
@@ -120,6 +120,14 @@ def test_texture_arrives_within_eight_frames() -> None:
 def test_a_negative_time_constant_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="at least 0"):
         SceneSmoother(bad)
+
+
+def is_cut(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
+    """Whether the smoother takes two frames for different shots."""
+    smoother = SceneSmoother()
+    smoother.update(before, 0.0)
+    smoother.update(after, 0.1)
+    return smoother.started_anew
 
 
 @given(st.integers(0, 99), st.floats(0.05, 1.0), st.floats(0.5, 2.0))

@@ -1,6 +1,7 @@
 """`pellucid train teacher SYSTEM`: any system, by its presets."""
 
 from dataclasses import replace
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -69,4 +70,5 @@ def teacher(
     if session.run(lambda corpus: train_teacher(made, plan, corpus, out, minutes, session.began)):
         for path in keep_teacher(made, out, dataset or [], licence):
             print(f"wrote {path}")
-        print(f"next: pellucid train student --teacher {out} --data {data} -o runs/student")
+        told = f"--teacher {out} --data {data} -o runs/student --weights-licence {quote(licence)}"
+        print(f"next: pellucid train student {told}")
