@@ -66,6 +66,8 @@ def decode(data: Data, descriptor: int | None = None, name: str = "") -> Decoded
     if hdr := avif.hdr_note(metadata.get(CICP, b"")):
         notes = (*notes, hdr)
     suffix = _SUFFIX_OF_FORMAT.get(header.format, f".{header.format}")
+    if suffix == ".jpg" and pixels.ndim == 3 and pixels.shape[2] == 4:
+        suffix = ".png"  # of a HEIC with transparency
     return Decoded(pixels, metadata, suffix, notes, header.coding)
 
 
