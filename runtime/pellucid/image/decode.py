@@ -24,7 +24,7 @@ Array = NDArray[Any]
 MAX_MEGAPIXELS_VARIABLE = "PELLUCID_MAX_MEGAPIXELS"
 DEFAULT_MAX_MEGAPIXELS = 512.0
 
-_SUFFIX_OF_FORMAT = {"jpeg": ".jpg", "tiff": ".tif", "heic": ".jpg", "raw": ".tif"}
+_SUFFIX_OF_FORMAT = {"jpeg": ".jpg", "tiff": ".tif", "heic": ".jpg", "raw": ".tif", "jxl": ".png"}
 _VIPS_BLOCKS = {EXIF: "exif-data", XMP: "xmp-data", ICC: "icc-profile-data"}
 
 
