@@ -20,15 +20,15 @@ SAMPLE = 20
 
 def describe(plan: Plan) -> str:
     """What is there to do, one line."""
-    told = f"{len(plan.names):,} photos to restore ({plan.total_bytes / 1e9:.2f} GB)"
+    text = f"{len(plan.names):,} photos to restore ({plan.total_bytes / 1e9:.2f} GB)"
     if plan.skipped:
-        told += f", {len(plan.skipped):,} have a result"
+        text += f", {len(plan.skipped):,} have a result"
     if plan.earlier:
         earlier = ", ".join(f"{count:,} {status}" for status, count in plan.earlier.most_common())
-        told += f", earlier: {earlier}"
+        text += f", earlier: {earlier}"
     if plan.foreign:
-        told += f", {plan.foreign:,} other files are left alone"
-    return told
+        text += f", {plan.foreign:,} other files are left alone"
+    return text
 
 
 def estimate(plan: Plan, settings: Settings, workers: int) -> str:

@@ -75,8 +75,8 @@ class Meter:
         left = (self._total - self.done) / rate if rate else 0.0
         share = 100 * self.done / self._total if self._total else 100
         failed = f"{self.failed} failed, " if self.failed else ""
-        told = f"{self.done:,} of {self._total:,} photos, {share:.0f} %, {rate:.1f} a second"
-        return f"{told}, {failed}{hours(left)} left"
+        line = f"{self.done:,} of {self._total:,} photos, {share:.0f} %, {rate:.1f} a second"
+        return f"{line}, {failed}{hours(left)} left"
 
     def _tell(self, line: str) -> None:
         if self._bar is not None:

@@ -140,10 +140,10 @@ def live(
         for opened in sinks:
             _tell(f"{frames_from.name} -> {opened.name}")
         _tell(f"keys: {KEYS}")
-        with StopSignals(lambda: setattr(loop.controls, "stop", True)) as told:
+        with StopSignals(lambda: setattr(loop.controls, "stop", True)) as stop_signals:
             _await_viewer(source, sinks, loop.controls)
             code = _run(loop, reader)
-        code = TERMINATED if told.received else code
+        code = TERMINATED if stop_signals.received else code
     print(summarise(loop, reader), file=sys.stderr)
     raise typer.Exit(code)
 
@@ -173,14 +173,14 @@ def _run(loop: LiveLoop, reader: NewestFrames) -> int:
 
 def summarise(loop: LiveLoop, reader: NewestFrames) -> str:
     """One line at the end of a run."""
-    told = loop.figures
-    parts = [f"{told.shown} frames shown", f"{reader.dropped} left out"]
+    figures = loop.figures
+    parts = [f"{figures.shown} frames shown", f"{reader.dropped} left out"]
     if reader.empty:
         parts.append(f"{reader.empty} came empty")
-    if told.shown:
-        parts.append(f"{100.0 * told.over_budget / told.shown:.1f} % over budget")
-    if told.ages:
-        parts.append(f"age p95 {told.age_p95() * 1e3:.0f} ms")
+    if figures.shown:
+        parts.append(f"{100.0 * figures.over_budget / figures.shown:.1f} % over budget")
+    if figures.ages:
+        parts.append(f"age p95 {figures.age_p95() * 1e3:.0f} ms")
     if loop.controller is not None:
         parts.append(f"at the end: {loop.controller.rung}")
     return ", ".join(parts)

@@ -14,18 +14,18 @@ from pellucid.frames.screens import VirtualCameraSink, WindowSink, has_windows
 from pellucid.frames.writers import VIDEOS, FolderSink, VideoSink
 
 
-def parse_size(told: str | None) -> tuple[int, int] | None:
+def parse_size(text: str | None) -> tuple[int, int] | None:
     """ "1280x720" to (1280, 720). FrameError if it is not that."""
-    if told is None:
+    if text is None:
         return None
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", told)
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if match is None:
-        raise FrameError(f"expected a size like 1280x720, got {told!r}")
+        raise FrameError(f"expected a size like 1280x720, got {text!r}")
     return int(match[1]), int(match[2])
 
 
 def open_source(
-    told: str,
+    source: str,
     clock: Clock,
     size: tuple[int, int] | None,
     fps: float,
@@ -36,13 +36,13 @@ def open_source(
 
     loop: a file or folder begins again at its end.
     """
-    if told == "-":
+    if source == "-":
         if size is None:
             raise FrameError("raw frames do not tell their size; add --size WIDTHxHEIGHT")
         # Unbuffered: a reader that still waits at the end would hold the buffer's lock.
         stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         return RawSource(stream, *size, clock)
-    path = Path(told)
+    path = Path(source)
     if path.is_dir() or path.is_file():
 
         def opened() -> Source:
@@ -50,9 +50,9 @@ def open_source(
 
         recorded = Looped(opened) if loop else opened()
         return recorded if every_frame else Paced(recorded, clock)
-    if path.suffix or "/" in told:
-        raise FrameError(f"{told}: no such file or folder")
-    return CameraSource(find_camera(told), clock, size, fps)
+    if path.suffix or "/" in source:
+        raise FrameError(f"{source}: no such file or folder")
+    return CameraSource(find_camera(source), clock, size, fps)
 
 
 def default_sink() -> str:
@@ -60,23 +60,23 @@ def default_sink() -> str:
     return "window" if has_windows() else "page"
 
 
-def open_sink(told: str, fps: float, overwrite: bool, picture: Picture) -> Sink:
+def open_sink(sink: str, fps: float, overwrite: bool, picture: Picture) -> Sink:
     """The sink of a name; picture: the source's. FrameError if it cannot be opened."""
-    if told == "window":
+    if sink == "window":
         return WindowSink()
-    if told == "camera":
+    if sink == "camera":
         return VirtualCameraSink(fps)
-    if told == "-":
+    if sink == "-":
         return RawSink(sys.stdout.buffer)
-    page = re.fullmatch(r"page(?::(\d{1,5}))?", told)
+    page = re.fullmatch(r"page(?::(\d{1,5}))?", sink)
     if page is not None:
         return PageSink(int(page[1] or 0))
-    path = Path(told)
+    path = Path(sink)
     if path.suffix.lower() in VIDEOS:
         return VideoSink(path, overwrite=overwrite, picture=picture)
     if path.suffix:
         raise FrameError(
-            f"{told}: expected window, page, camera, -, a folder or a video ({', '.join(VIDEOS)})"
+            f"{sink}: expected window, page, camera, -, a folder or a video ({', '.join(VIDEOS)})"
         )
     return FolderSink(path, overwrite)
 

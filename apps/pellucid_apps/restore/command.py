@@ -79,9 +79,9 @@ def run_jobs(
     return results
 
 
-def _failed(job: Job, told: str) -> Result:
+def _failed(job: Job, reason: str) -> Result:
     """A failure in one line that names the input."""
-    line = " ".join(told.split())
+    line = " ".join(reason.split())
     if str(job.source) not in line:
         line = f"{job.source}: {line}"
     return Result(str(job.source), str(job.target), error=line)
@@ -163,10 +163,10 @@ def _line(result: Result) -> str:
     if result.done:
         return f"done    {result.source}  -> {result.target} (there already; --overwrite redoes it)"
     notes = "".join(f"\n        note: {note}" for note in result.notes)
-    told = f"  {result.told}" if result.told else ""
+    line_end = f"  {result.told}" if result.told else ""
     what = "as is  " if result.left else "ok     "
     took = f"{result.ms:.0f} ms"
-    return f"{what} {result.source}  {result.size}{told}  {took}  -> {result.target}{notes}"
+    return f"{what} {result.source}  {result.size}{line_end}  {took}  -> {result.target}{notes}"
 
 
 def print_summary(
@@ -178,14 +178,14 @@ def print_summary(
     left = sum(r.left for r in results)
     restored = len(results) - failed - done - left
     if as_json:
-        told = {
+        record = {
             "restored": restored,
             "left": left,
             "already_done": done,
             "failed": failed,
             "passed_over": [*map(str, passed_over)],
         }
-        print(json.dumps(told | {"files": [asdict(r) for r in results]}, indent=1))
+        print(json.dumps(record | {"files": [asdict(r) for r in results]}, indent=1))
         return
     already = f", {done} already done" if done else ""
     as_they_are = f", {left} left as they are" if left else ""

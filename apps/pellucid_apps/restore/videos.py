@@ -46,8 +46,8 @@ class How:
     def label(self) -> str:
         """All that the result depends on besides the video: no run goes on with another's."""
         digests = [one.digest for one in (self.restorer, self.frames) if one is not None]
-        told = f"{' '.join(digests)} steps {self.restorer.steps} strength {self.strength}"
-        return f"{told} {self.choice}".rstrip()
+        label = f"{' '.join(digests)} steps {self.restorer.steps} strength {self.strength}"
+        return f"{label} {self.choice}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -64,5 +64,5 @@ class HeldOut:
             for task, value in now.items()
         ]
         mean = f"mean {fmean(given.values()):.1f} -> {fmean(before.values()):.1f}"
-        told = ", ".join([*parts, f"{mean} -> {fmean(now.values()):.1f}"])
-        return f"held-out crops, dB given -> at the start -> now: {told}"
+        means = ", ".join([*parts, f"{mean} -> {fmean(now.values()):.1f}"])
+        return f"held-out crops, dB given -> at the start -> now: {means}"

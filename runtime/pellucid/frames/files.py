@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ..errors import PhotoError
-from ..image.encode import to_8_bits
+from ..image.encode import SUFFIXES, to_8_bits
 from ..image.photo import read_photo
 from ..video.opening import VideoError
 from ..video.packets import Damage
@@ -18,7 +18,6 @@ from ..video.probe import probe
 from ..video.reader import read_frames
 from .frame import Clock, Frame, FrameError, Picture, Pixels, Source
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 _SLICE_S = 0.1  # a pause is slept in slices, so that closing need not wait for its end
 
 
@@ -93,9 +92,9 @@ class FolderSource:
 
     def __init__(self, folder: Path, fps: float) -> None:
         self.name, self._fps = str(folder), fps
-        self._files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)
+        self._files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
         if not self._files:
-            raise FrameError(f"{folder}: holds no pictures; expected {', '.join(PICTURES)}")
+            raise FrameError(f"{folder}: holds no pictures; expected {', '.join(SUFFIXES)}")
         self._index = 0
 
     def read(self) -> Frame | None:

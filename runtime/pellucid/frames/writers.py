@@ -106,9 +106,9 @@ class VideoSink:
             format="yuv420p", src_colorspace=matrix, dst_colorspace=matrix,
             src_color_range=2, dst_color_range=1,
         )  # fmt: skip
-        told = self._picture
-        coded.colorspace, coded.color_range = told.matrix, 1
-        coded.color_primaries, coded.color_trc = told.primaries, told.transfer
+        picture = self._picture
+        coded.colorspace, coded.color_range = picture.matrix, 1
+        coded.color_primaries, coded.color_trc = picture.primaries, picture.transfer
         return coded
 
     def _begin(self, frame: Frame) -> None:
@@ -118,12 +118,12 @@ class VideoSink:
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _TICKS)
-        context, told = stream.codec_context, self._picture
+        context, picture = stream.codec_context, self._picture
         context.gop_size = 30
         context.thread_count = 1  # the cores belong to the network
-        context.color_primaries, context.color_trc = told.primaries, told.transfer
-        context.colorspace, context.color_range = told.matrix, 1
-        context.sample_aspect_ratio = told.aspect
+        context.color_primaries, context.color_trc = picture.primaries, picture.transfer
+        context.colorspace, context.color_range = picture.matrix, 1
+        context.sample_aspect_ratio = picture.aspect
         self._stream, self._first_s = stream, frame.time_s
 
 

@@ -115,8 +115,8 @@ def write_pixels(
     flat = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
     picture = vips.Image.new_from_memory(flat.data, width, height, bands, kind)
     grey, deep = bands < 3, kind == "ushort"
-    told = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
-    picture = picture.copy(interpretation="multiband" if kind == "float" and not grey else told)
+    space = ("grey16" if deep else "b-w") if grey else ("rgb16" if deep else "srgb")
+    picture = picture.copy(interpretation="multiband" if kind == "float" and not grey else space)
     for name, blob in (blobs or {}).items():
         if blob:
             picture.set_type(vips.GValue.blob_type, name, blob)
@@ -161,14 +161,14 @@ def _target(file: Output, failed: list[OSError]) -> Any:
 
 def unreadable(error: Exception) -> PhotoError:
     """One sentence for an error of libvips: not supported, or damaged."""
-    told = _one_line(str(error))
+    reason = _one_line(str(error))
     if any(word in str(error) for word in _UNSUPPORTED):
-        return PhotoError(f"this kind of file is not supported ({told}); save it as PNG or TIFF")
-    return PhotoError(f"it is damaged and cannot be decoded ({told})")
+        return PhotoError(f"this kind of file is not supported ({reason}); save it as PNG or TIFF")
+    return PhotoError(f"it is damaged and cannot be decoded ({reason})")
 
 
-def _one_line(told: str) -> str:
+def _one_line(text: str) -> str:
     """What a loader said: the first line that names it, without libvips' own frame."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith("unable to ")]
     return (said or lines or ["no reason told"])[0].removeprefix("VipsJpeg: ")

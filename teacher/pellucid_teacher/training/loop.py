@@ -229,5 +229,5 @@ def _agree(progress: float, asked: bool, accelerator: Accelerator) -> tuple[floa
     if accelerator.num_processes == 1:
         return progress, asked
     mine = [progress if accelerator.is_main_process else 0.0, float(asked)]
-    told = accelerator.reduce(torch.tensor(mine, device=accelerator.device), "sum")
-    return float(told[0]), bool(told[1] > 0)
+    summed = accelerator.reduce(torch.tensor(mine, device=accelerator.device), "sum")
+    return float(summed[0]), bool(summed[1] > 0)
