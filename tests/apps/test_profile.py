@@ -78,7 +78,8 @@ def test_exit_codes() -> None:
     assert profile.exit_code([ROW], False, False) == 0
     assert profile.exit_code([ROW, fallen], False, False) == 0
     assert profile.exit_code([ROW, fallen, absent], True, False) == 3
-    assert profile.exit_code([ROW, absent], True, False) == 1
+    assert profile.exit_code([ROW, absent], True, False) == 3
+    assert profile.exit_code([ROW, absent], False, False) == 1
     assert profile.exit_code([ROW, replace(ROW, state=State.SKIPPED)], False, False) == 1
     assert profile.exit_code([ROW], False, True) == 3
     assert profile.exit_code([], False, False) == 1

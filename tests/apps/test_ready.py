@@ -57,6 +57,8 @@ def test_json(tmp_path: Path) -> None:
 def test_shapes_that_are_none(text: str) -> None:
     with pytest.raises(ReadyError, match="HEIGHTxWIDTH"):
         parse_shape(text)
+    with pytest.raises(ReadyError, match="sides go up to 16384, got '99999999x99999999'"):
+        parse_shape("99999999x99999999")
 
 
 def test_mistakes(tmp_path: Path) -> None:

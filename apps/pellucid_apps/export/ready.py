@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NOT_READY = 3
 
+LARGEST_SIDE = 16384  # px; of a network's input
+
 
 class ReadyError(PellucidError):
     """The file or an option of `pellucid ready` cannot be used."""
@@ -112,7 +114,10 @@ def parse_shape(text: str) -> tuple[int, int] | tuple[()]:
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if match is None:
         raise ReadyError(f"--shape is HEIGHTxWIDTH, like 720x1280; got {text!r}")
-    return int(match[1]), int(match[2])
+    height, width = int(match[1]), int(match[2])
+    if max(height, width) > LARGEST_SIDE:
+        raise ReadyError(f"--shape: sides go up to {LARGEST_SIDE}, got {text!r}")
+    return height, width
 
 
 def render(reports: list["Report"], estimates: list["Estimate"], emulated: list[str]) -> list[str]:

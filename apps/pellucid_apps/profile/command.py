@@ -102,7 +102,7 @@ def command(
 def exit_code(rows: list[Row], strict: bool, gate_failed: bool) -> int:
     """3 for a gate, 1 for a row without figures, else 0."""
     states = {row.state for row in rows}
-    if gate_failed or (strict and State.FALLBACK in states):
+    if gate_failed or (strict and states & {State.FALLBACK, State.ABSENT}):
         return GATE_FAILED
     without = {State.FAILED, State.ABSENT, State.SKIPPED}
     return SOME_FAILED if states & without or not rows else 0

@@ -22,6 +22,7 @@ from ..source import Source
 from ..thresholds import ExportError, QualityError
 from .mil.headroom import headroom
 from .mil.program import Program
+from .reproducible import make_reproducible
 
 # Sizes that Core ML may plan for in advance; a free range would keep it off the Neural Engine.
 DEFAULT_SIZES = ((256, 256), (512, 512), (384, 640), (640, 384), (720, 1280), (1280, 720))
@@ -69,6 +70,7 @@ class CoreMLMaker:
         self._describe(model)
         path = folder / self.place(precision, size).name
         model.save(str(path))
+        make_reproducible(path)
         if precision != "fp32":
             self._refuse_overflow(path)
         return path

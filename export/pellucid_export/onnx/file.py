@@ -29,7 +29,8 @@ from ..thresholds import FLOAT_FLOOR_DB, ParityError, agreement_db
 from .rewrites import rewrite_for_devices
 from .scene_branch import measure_on_demand
 
-OPSET = 20
+# What ONNX Runtime 1.14 and all later ones load; newer operators are not needed.
+OPSET, IR_VERSION = 18, 8
 EXAMPLE_SIZE = (50, 70)
 # Odd sides, both orders, smaller than the network's own multiple, and one that needs no padding.
 PROBE_SIZES = ((64, 96), (97, 61), (61, 97), (5, 3))
@@ -54,7 +55,7 @@ def export_onnx(
     steps: int = 1,
     floor_db: float = FLOAT_FLOOR_DB["fp32"],
 ) -> Exported:
-    """Write the K-step restorer as ONNX, opset 20, float32, dynamic height and width.
+    """Write the K-step restorer as ONNX, opset 18, float32, dynamic height and width.
 
     student: folded (`load_student` or `fold`). Raises ParityError, leaving no file, if any probe
     agrees with torch by less than `floor_db` (PSNR of the difference, peak 1).
@@ -142,7 +143,9 @@ def _trace(
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    return program.model_proto
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    return model
 
 
 def _finish(
