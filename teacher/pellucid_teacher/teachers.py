@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from .data.corpus import Corpus
-from .data.synthesis import Synthesis
 from .system import Preset, System
 from .training.checkpoint import averaged_weights
 from .training.config import Recipe
@@ -29,9 +28,7 @@ def train_teacher(
     began: float | None = None,
 ) -> Iterator[Report]:
     """Train or resume a teacher in `folder`; every report's `average` is the system to keep."""
-    hold = recipe.train.batch_size if recipe.one_task_batches else 1
-    synthesis = Synthesis(corpus, recipe.crop, recipe.mix, hold)
-    return train(system, synthesis, recipe.train, folder, minutes, began)
+    return train(system, recipe.samples(corpus), recipe.train, folder, minutes, began)
 
 
 def keep_teacher(system: System, folder: Path, datasets: list[str], license: str) -> list[Path]:

@@ -13,18 +13,25 @@ from toy_system import KIND, Toy
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.networks.diffuir_unet import DiffUIRConfig
+from pellucid_teacher.networks.guided_unet import GuidanceConfig, GuidedUNetConfig
+from pellucid_teacher.networks.swin_unet import SwinUNetConfig
 from pellucid_teacher.system import System, SystemKind, refuse_mask
 from pellucid_teacher.systems import SYSTEMS, find_kind, kinds_with
 from pellucid_teacher.systems.diffuir import DiffUIR, DiffUIROptions
+from pellucid_teacher.systems.guided_deblur import GuidedDeblur, GuidedDeblurOptions
 from pellucid_teacher.systems.rddm import RDDM, RDDMOptions
 from pellucid_teacher.systems.resshift import ResShift, ResShiftOptions
 from pellucid_teacher.teachers import keep_teacher, train_teacher
-from pellucid_teacher.training.config import SMALL, TrainConfig
+from pellucid_teacher.training.config import TrainConfig
 from pellucid_teacher.training.dev_set import restore_picture
 from pellucid_teacher.training.loop import train
 from pellucid_teacher.weights import load_teacher, save_teacher
 
 TINY = DiffUIRConfig(8, (1, 1, 1, 1))
+SWIN = SwinUNetConfig(
+    width=32, multipliers=(1,), blocks=1, swin_width=32, head_width=16, window=4, fold=4
+)
+GUIDED = GuidedUNetConfig((8, 16), fold=2, blocks=1, guidance=GuidanceConfig((2, 4), width=8))
 MADE: dict[str, Any] = {
     "diffuir": lambda: DiffUIR(DiffUIROptions(TINY)),
     "diffuir, noisy": lambda: DiffUIR(DiffUIROptions(TINY, 1.4e-3, 1.0, 0.1, 2)),
@@ -33,8 +40,17 @@ MADE: dict[str, Any] = {
     "resshift": lambda: ResShift(ResShiftOptions(TINY)),
     "resshift, x_0": lambda: ResShift(ResShiftOptions(TINY, residual=False, deterministic=True)),
     "resshift, x2": lambda: ResShift(ResShiftOptions(TINY, scale=2)),
+    "resshift, swin x4": lambda: ResShift(ResShiftOptions(SWIN, scale=4)),
+    "resshift, holes": lambda: ResShift(
+        ResShiftOptions(replace(SWIN, condition=4, halvings=2), fills=True)
+    ),
+    "guided deblur": lambda: GuidedDeblur(GuidedDeblurOptions(GUIDED, "clean", 2, 0.1)),
+    "guided deblur, noise": lambda: GuidedDeblur(
+        GuidedDeblurOptions(replace(GUIDED, guidance=None), steps=2, samples=2)
+    ),
     "toy": Toy,
 }
+SCALES = {"resshift, x2": 2, "resshift, swin x4": 4}
 KINDS = {**SYSTEMS, KIND.name: KIND}
 
 
@@ -61,7 +77,7 @@ def test_a_system_reloads_from_its_files_alone(name: str, tmp_path: Path) -> Non
     weights = {key: w.bfloat16().float() for key, w in system.network.state_dict().items()}
     system.network.load_state_dict(weights)
     system.network.eval()
-    scale = 2 if name.endswith("x2") else 1
+    scale = SCALES.get(name, 1)
     assert restored(again, given).shape == (1, 3, 21 * scale, 33 * scale)
     assert torch.equal(restored(again, given), restored(system, given))
 
@@ -69,9 +85,13 @@ def test_a_system_reloads_from_its_files_alone(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", MADE)
 def test_losses_draw_from_the_generator_alone_and_reach_every_weight(name: str) -> None:
     system = made(name)
-    scale = 2 if name.endswith("x2") else 1
+    scale = SCALES.get(name, 1)
     clean = 2 * torch.rand(2, 3, 16 * scale, 16 * scale) - 1
-    batch = Batch(torch.nn.functional.avg_pool2d(clean, scale), clean)
+    degraded = torch.nn.functional.avg_pool2d(clean, scale)
+    if name == "resshift, holes":
+        mask = (torch.rand(2, 1, 16, 16) < 0.3).float()
+        degraded = torch.cat([torch.where(mask > 0, -1.0, degraded), 2 * mask - 1], dim=1)
+    batch = Batch(degraded, clean)
 
     def loss(seed: int) -> Tensor:
         return system.loss(batch, torch.Generator().manual_seed(seed))
@@ -114,6 +134,14 @@ def test_a_minute_in_miniature_restores_better_than_nothing(name: str, tmp_path:
     assert gain > 1.5
 
 
+def test_guided_deblurring_learns_its_regression_and_its_picture(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    system = made("guided deblur")
+    config = TrainConfig(steps=40, batch_size=4, lr=1e-2, warmup=5, workers=0, ema=0.9, clip=1.0)
+    losses = [report.loss for report in train(system, Noisy(), config, tmp_path)]
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
 def test_a_killed_run_of_a_system_goes_on_as_it_would_have(tmp_path: Path) -> None:
     config = TrainConfig(steps=6, batch_size=2, warmup=1, workers=0, save_every=2)
 
@@ -146,7 +174,7 @@ def test_kinds_are_found_by_name_or_by_where_they_are() -> None:
     assert find_kind("toy_system:KIND") is KIND and kinds_with("toy_system:KIND")["toy"] is KIND
     assert kinds_with(None) is SYSTEMS
     for wrong, told in (
-        ("gan", "known: diffuir, rddm, resshift"),
+        ("gan", "known: diffuir, rddm, resshift, guided-deblur"),
         ("nowhere_at_all:KIND", "No module"),
         ("toy_system:NONE", "no attribute"),
         ("toy_system:Toy", "expected a SystemKind"),
@@ -161,7 +189,17 @@ def test_every_preset_can_be_made_from_its_header(kind: SystemKind) -> None:
         with torch.device("meta"):
             system = preset.make()
             assert kind.from_header(system.header()).header() == system.header()
-    assert kind.presets["small"].recipe is SMALL
+    assert "small" in kind.presets
+
+
+def test_known_pixels_come_back_bit_for_bit() -> None:
+    system, given = made("resshift, holes"), 2 * torch.rand(1, 3, 21, 33) - 1
+    mask = torch.zeros(1, 1, 21, 33)
+    mask[..., 5:9, 7:20] = 1.0
+    generator = torch.Generator().manual_seed(0)
+    out = system.restore(given, generator=generator, mask=mask)
+    known = (mask == 0).expand_as(given)
+    assert torch.equal(out[known], given[known]) and not torch.equal(out, given)
 
 
 def test_what_a_system_cannot_do_is_refused() -> None:

@@ -25,10 +25,14 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Photos, or clips of F frames, in [-1, 1]. flow: of clips, to the frame before, in pixels."""
+    """Photos, or clips of F frames, in [-1, 1]. flow: of clips, to the frame before, in pixels.
 
-    degraded: Tensor  # (B, 3, H, W) or (B, F, 3, H, W)
-    clean: Tensor  # the same
+    degraded may be smaller than clean (enlarging), or have a mask as its fourth channel: 1 to be
+    filled, -1 known.
+    """
+
+    degraded: Tensor  # (B, 3 or 4, h, w) or (B, F, 3, H, W)
+    clean: Tensor  # (B, 3, H, W) or (B, F, 3, H, W)
     flow: Tensor | None = None  # (B, F - 1, H, W, 2)
 
     def to(self, device: torch.device) -> "Batch":

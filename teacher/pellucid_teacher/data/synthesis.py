@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 
 from .blur import add_blur, blur_kernel
-from .corpus import Corpus, Pixels
+from .corpus import Corpus
+from .crops import crop_alike
 from .haze import add_haze
 from .light import Image
 from .lowlight import add_lowlight
@@ -120,24 +120,24 @@ class Synthesis:
         corpus = self.corpus
         if corpus.own and (not corpus.clean or rng.random() < OWN_SHARE):
             pair = corpus.own[int(rng.integers(len(corpus.own)))]
-            degraded, clean = _crop(pair, self.crop, rng, shrink=0.0)
+            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.0)
             return degraded, clean
         if task == "lowlight" and corpus.lowlight and rng.random() < 0.6:
             pair = corpus.lowlight[int(rng.integers(len(corpus.lowlight)))]
-            degraded, clean = _crop(pair, self.crop, rng, shrink=0.7)
+            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.7)
             return degraded, clean
         if task == "noise" and corpus.noise and rng.random() < 0.12:
             pair = corpus.noise[int(rng.integers(len(corpus.noise)))]
-            degraded, clean = _crop(pair, self.crop, rng, shrink=0.0)
+            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.0)
             return degraded, clean
         if task == "haze" and corpus.depth and rng.random() < 0.4:
             photo, metres = corpus.depth[int(rng.integers(len(corpus.depth)))]
-            clean, depth = _crop((photo, metres), self.crop, rng, shrink=0.8)
+            clean, depth = crop_alike((photo, metres), self.crop, rng, shrink=0.8)
             return add_haze(clean, rng, depth), clean
         photo = corpus.clean[int(rng.integers(len(corpus.clean)))]
         # Haze and darkness are read off large regions: show more of the picture in a crop.
         shrink = {"haze": 0.9, "lowlight": 0.7}.get(task, 0.3)
-        (clean,) = _crop((photo,), self.crop, rng, shrink)
+        (clean,) = crop_alike((photo,), self.crop, rng, shrink)
         return self.degrade(task, clean, rng), clean
 
     def degrade(self, task: str, clean: Image, rng: Generator) -> Image:
@@ -158,32 +158,3 @@ class Synthesis:
             case "clean":
                 return clean
         raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
-
-
-def _crop(
-    pictures: Sequence[Pixels | Image], size: int, rng: Generator, shrink: float
-) -> list[Image]:
-    """The same random window of registered pictures, float32, mirrored or transposed at random.
-
-    With chance `shrink` the window is taken larger and reduced by area averaging, which also cleans
-    the source's own noise and JPEG blocks.
-    """
-    height, width = pictures[0].shape[:2]
-    window = size
-    if rng.random() < shrink:
-        window = int(rng.integers(size, min(height, width) + 1))
-    top = int(rng.integers(0, height - window + 1))
-    left = int(rng.integers(0, width - window + 1))
-    flip, transpose = rng.random() < 0.5, rng.random() < 0.15
-    out = []
-    for picture in pictures:
-        patch = picture[top : top + window, left : left + window]
-        unit = patch.astype(np.float32) / (255.0 if patch.dtype == np.uint8 else 1.0)
-        if window != size:
-            unit = np.asarray(cv2.resize(unit, (size, size), interpolation=cv2.INTER_AREA))
-        if flip:
-            unit = unit[:, ::-1]
-        if transpose:
-            unit = np.swapaxes(unit, 0, 1)
-        out.append(np.ascontiguousarray(unit, dtype=np.float32))
-    return out

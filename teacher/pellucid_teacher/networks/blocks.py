@@ -41,13 +41,13 @@ class ChannelNorm(nn.Module):
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoid, Linear, GELU, Linear: float time (B,) -> (B, 4·width)."""
+    """Sinusoid, Linear, activation (GELU by default), Linear: float time (B,) -> (B, 4·width)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.waves = width // 2
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, 4 * width)
+            nn.Linear(width, 4 * width), activation or nn.GELU(), nn.Linear(4 * width, 4 * width)
         )
 
     def forward(self, time: Tensor) -> Tensor:

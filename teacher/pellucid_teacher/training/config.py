@@ -1,8 +1,11 @@
 """Settings of a training run, shared by all systems."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..data.synthesis import TaskMix
+from ..data.corpus import Corpus
+from ..data.stream import Samples
+from ..data.synthesis import Synthesis, TaskMix
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,23 @@ class TrainConfig:
 class Recipe:
     """How a system is trained. crop: side of a training crop, px. mix: shares of the tasks.
     one_task_batches: all samples of a batch are of one task, so that a step of fixed length is a
-    fixed share of attention; else tasks are drawn within a batch."""
+    fixed share of attention; else tasks are drawn within a batch. draw: other samples than the
+    synthesis' (corpus, side of a crop); mix and one_task_batches say nothing then."""
 
     train: TrainConfig
     crop: int
     mix: TaskMix = field(default_factory=TaskMix)
     one_task_batches: bool = True
+    draw: Callable[[Corpus, int], Samples] | None = None
+
+    def samples(self, corpus: Corpus) -> Samples:
+        """What a run on `corpus` draws. Raises ValueError if `draw` misses clean photos."""
+        if self.draw is None:
+            hold = self.train.batch_size if self.one_task_batches else 1
+            return Synthesis(corpus, self.crop, self.mix, hold)
+        if not corpus.clean:
+            raise ValueError("expected clean photos in a folder clean/, found ready pairs alone")
+        return self.draw(corpus, self.crop)
 
 
 # For the small presets: a minute on a CPU shows that a system learns.
