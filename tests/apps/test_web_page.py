@@ -170,10 +170,14 @@ def test_steps_and_strength_are_those_of_the_command(
 ) -> None:
     pixels = scene(90, 131)
     page = open_page(address)
-    give(page, png(pixels))
-    wait_done(page)
+    give(page, png(pixels), png(scene(30, 40), "other.png"))
+    wait_done(page, 2)
     page.locator("[name=steps][value='3']").check(force=True)
     page.locator("#facts", has_text="3 steps").wait_for()
+    wait_done(page, 2)  # the other one as well
+    page.locator("#photos li > button:first-child").nth(1).click()
+    assert "3 steps" in page.locator("#facts").inner_text()
+    page.locator("#photos li > button:first-child").nth(0).click()
     expected = Restorer("pico", threads=1, steps=3)(pixels)
     got = pixels_of(download(page)[1])
     assert int(np.abs(got.astype(int) - expected).max()) <= 2  # each step rounds

@@ -49,7 +49,6 @@ function show(photo) {
   active = photo;
   for (const each of photos) each.button.setAttribute("aria-current", each === photo);
   photo.button.scrollIntoView({ block: "nearest", inline: "nearest" });
-  if (photo.state === "stale") work.restore(photo, settings());
   draw();
 }
 
@@ -92,7 +91,7 @@ function drawFound(photo) {
     box.setAttribute("aria-label", `Fix ${name}, found ${amount.toFixed(1)}`);
     box.onchange = () => {
       photo.choose(name, box.checked);
-      work.restore(photo, settings());
+      work.restore(photo, settings(), true);
     };
     label.append(text, value, box);
     return label;
@@ -155,7 +154,7 @@ $("files").onchange = () => {
 };
 $("camera").onclick = () => camera.open();
 $("cancel").onclick = () => work.cancel(active);
-$("again").onclick = () => work.restore(active, settings());
+$("again").onclick = () => work.restore(active, settings(), true);
 $("save").onclick = () => save(active);
 $("save-all").onclick = async () => {
   for (const photo of photos) if (photo.blob) await save(photo);
@@ -166,9 +165,9 @@ $("strength").oninput = () => {
 };
 for (const choice of document.querySelectorAll(".choices input"))
   choice.onchange = () => {
-    for (const photo of photos) photo.outdate();
-    if (active) work.restore(active, settings());
-    for (const photo of photos) if (photo.state === "stale") work.restore(photo, settings());
+    const others = photos.filter((photo) => photo !== active && (photo.busy || photo.state === "done"));
+    for (const photo of others) work.restore(photo, settings());
+    if (active) work.restore(active, settings(), true);
   };
 for (const sample of document.querySelectorAll("[data-sample]"))
   sample.onclick = async () => {

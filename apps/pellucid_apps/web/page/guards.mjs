@@ -6,6 +6,9 @@ const BAR_SPREAD = 2;
 const BAR_EDGE = 3; // mean step from a bar to the picture
 const BAR_SHARE = 0.02; // of a side, at least
 const DARK = 32; // mean under which colours are too faint to call a picture grey
+const TONED = 4; // levels by which the colours of a toned picture may stray
+const TONED_RANGE = 32; // of brightness, at least, over which its colours are compared
+const TONED_SIDE = 256; // px that are looked at
 const RINGING = 8; // rows that JPEG blurs a bar's edge over
 
 // {left, top, part: {width, height, rgb, visible or null, grey}} to be restored; null: nothing.
@@ -25,7 +28,7 @@ export function shownPart(picture) {
   const inner = content(part);
   part = crop(part, inner);
   const left = box.left + inner.left;
-  return { left, top: box.top + inner.top, part: { ...part, grey: isGrey(part.rgb) } };
+  return { left, top: box.top + inner.top, part: { ...part, grey: isGrey(part.rgb) || isToned(part) } };
 }
 
 // The restored part back in the picture's place; hidden pixels keep their own colours.
@@ -158,4 +161,37 @@ export function isGrey(rgb) {
     red += r;
   }
   return apart === 0 || red / (rgb.length / 3) >= DARK;
+}
+
+// Whether a picture is a toned monochrome, such as sepia: its brightness tells its colours.
+function isToned({ width, height, rgb }) {
+  const step = Math.max(1, Math.floor(Math.max(width, height) / TONED_SIDE));
+  const sample = []; // [code, r, g, b]
+  let total = 0;
+  for (let y = 0; y < height; y += step)
+    for (let x = 0; x < width; x += step) {
+      const p = 3 * (y * width + x);
+      const sum = rgb[p] + rgb[p + 1] + rgb[p + 2];
+      sample.push([Math.floor(sum / 3), rgb[p], rgb[p + 1], rgb[p + 2]]);
+      total += sum / 3;
+    }
+  if (total / sample.length < DARK) return false;
+  const codes = sample.map(([code]) => code);
+  if (percentile(codes, 0.95) - percentile(codes, 0.05) < TONED_RANGE) return false;
+  const count = new Float64Array(256);
+  for (const code of codes) count[code]++;
+  return [1, 2, 3].every((c) => {
+    const sums = new Float64Array(256);
+    for (const pixel of sample) sums[pixel[0]] += pixel[c];
+    const off = sample.map((pixel) => Math.abs(pixel[c] - sums[pixel[0]] / count[pixel[0]]));
+    return percentile(off, 0.95) <= TONED;
+  });
+}
+
+// With linear interpolation, as numpy has it.
+function percentile(values, share) {
+  const sorted = Float64Array.from(values).sort();
+  const at = share * (sorted.length - 1);
+  const low = Math.floor(at);
+  return sorted[low] + (at - low) * (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]);
 }

@@ -1,7 +1,7 @@
 // One photo on the page, from its file to its result.
 import { ASKED, FOUND } from "./amounts.mjs";
 
-const MARKS = { queued: "·", busy: "…", done: "✓", failed: "!", cancelled: "×", stale: "↻" };
+const MARKS = { queued: "·", busy: "…", done: "✓", failed: "!", cancelled: "×" };
 let count = 0;
 
 export class Photo {
@@ -38,11 +38,6 @@ export class Photo {
     if (this.resultUrl) URL.revokeObjectURL(this.resultUrl);
     this.resultUrl = URL.createObjectURL(result.blob);
     Object.assign(this, { blob: result.blob, result, state: "done", trouble: "", found: result.found });
-  }
-
-  // Settings have changed since.
-  outdate() {
-    if (!this.busy) this.state = "stale";
   }
 
   facts() {

@@ -27,11 +27,11 @@ export class Work {
     this.#start();
   }
 
-  restore(photo, settings) {
+  // first: before those that wait, because somebody looks at it.
+  restore(photo, settings, first = false) {
     if (this.current?.photo === photo) this.cancel(photo);
     this.queue = this.queue.filter((job) => job.photo !== photo);
-    // Whoever changes a setting looks at the photo: it comes first.
-    this.queue[photo.result ? "unshift" : "push"]({ photo, settings });
+    this.queue[first ? "unshift" : "push"]({ photo, settings });
     Object.assign(photo, { state: "queued", share: 0, trouble: "" });
     this.changed(photo);
     this.#next();
@@ -59,7 +59,7 @@ export class Work {
     if (strength === 1) return photo.blob;
     const { blob } = await this.#ask({ type: "encode", id: photo.id, strength });
     if (blob) return blob;
-    this.restore(photo, settings); // its pixels made room for others'
+    this.restore(photo, settings, true); // its pixels made room for others'
     await new Promise((resolve) => (photo.settled = resolve));
     return photo.state === "done" ? this.encoded(photo, strength, settings) : null;
   }
