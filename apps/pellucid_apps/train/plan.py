@@ -100,7 +100,7 @@ class Plan:
     def router_command(self) -> list[str]:
         given = ["train", "router", str(self.out / "teacher"), "--data", self.data]
         given += ["--samples", str(self.size.router_samples), "--workers", str(self.workers)]
-        return [*given, "--crop", str(self.size.crop)]
+        return [*given, "--crop", str(self.size.crop), "--weights-licence", self.licence]
 
     def write(self) -> Path:
         """The list as out/plan.json."""
