@@ -4,7 +4,6 @@ import hashlib
 
 from pellucid.card import KEY as KEY
 from pellucid.card import SCHEMA_VERSION
-from pellucid.scene import SCENE_SIZE
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
 from pellucid_student.temporal import TRUST_REACH
 from pellucid_student.weights import Provenance, parameter_count
@@ -26,14 +25,14 @@ def card(student: PlainUNet, provenance: Provenance, steps: int = 1) -> dict[str
         "steps": steps,
         "scale": 1,
         "mask": False,
-        "degradations": [],
+        "degradations": list(student.degradations),
         "input_channels": 3,
         "output_channels": 3,
         "size_requirements": {"multiple_of": 1, "minimum": 1, "square": False},
         "tiling": "supported",
         "receptive_field": receptive_radius(config) if steps == 1 else None,  # it measures tiles
         "tile_multiple": config.multiple,
-        "scene_size": SCENE_SIZE,
+        "scene_size": student.scene_size,
         "color_space": "srgb",
         "value_range": [0, 1],
         "layout": "NCHW",

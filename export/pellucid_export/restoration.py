@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PlainUNet
-from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_student.steps import refine
 from pellucid_student.temporal import accumulate
 
@@ -19,13 +18,15 @@ class Restoration(nn.Module):
     """A folded student in K steps (`pellucid.steps`), unrolled.
 
     input:  (1, 3, H, W) sRGB in [0, 1], any H, W >= 1.
-    scene:  (1, SCENE_SIZE) scene code of the whole picture; UNMEASURED entries are measured here.
+    scene:  (1, scene_size) scene vector of the whole picture, statistics and amounts; UNMEASURED
+            entries are measured here, so amounts may be told alone.
             Later calls measure theirs on what they see, so tiles of them do not agree.
     output: (1, 3, H, W) in [0, 1].
 
     pictures: names of the picture inputs, before `scene`.
     half: the network's weights and activations are float16; the sums between steps, the scene's
-    measure and both ports stay float32, where they cost nothing and their rounding would add up.
+    measure, estimator included, and both ports stay float32, where they cost nothing and their
+    rounding would add up.
     """
 
     pictures: tuple[str, ...] = ("input",)
@@ -37,14 +38,25 @@ class Restoration(nn.Module):
         if steps > 1:  # within the student, so that every layer has one name in all formats
             self.student.add_module("later", mirror(student))
         self.student.to(self.dtype)
+        if self.student.estimator is not None:
+            self.student.estimator.float()
         self.steps = steps
         self.multiple = student.config.multiple
 
     def forward(self, input: Tensor, scene: Tensor) -> Tensor:
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
-        restored = self.restore(picture, torch.where(scene < 0.0, measure_scene(picture), scene))
+        restored = self.restore(picture, self.scene_of(picture, scene))
         return restored[:, :, :height, :width]
+
+    @property
+    def unmeasured(self) -> Tensor:
+        """The scene vector that asks for measuring all of it, (1, scene_size)."""
+        return torch.full((1, self.student.scene_size), UNMEASURED)
+
+    def scene_of(self, picture: Tensor, scene: Tensor) -> Tensor:
+        """`scene` with what is UNMEASURED in it measured on the picture, (1, scene_size)."""
+        return torch.where(scene < 0.0, self.student.measure(picture), scene)
 
     def restore(self, picture: Tensor, scene: Tensor) -> Tensor:
         """The steps alone, (1, 3, H, W) -> same, H and W multiples of `multiple`."""
@@ -52,7 +64,7 @@ class Restoration(nn.Module):
         def predict(seen: Tensor) -> Tensor:
             mirrored = self.student.get_submodule("later")
             assert isinstance(mirrored, PlainUNet)
-            return _unit(self._predict(mirrored, seen, measure_scene(seen)))
+            return _unit(self._predict(mirrored, seen, self.student.measure(seen)))
 
         first = _unit(self._predict(self.student, picture, scene))
         return refine(picture, first, self.steps, predict)
@@ -79,8 +91,7 @@ class FrameRestoration(Restoration):
     def forward(self, input: Tensor, state: Tensor, scene: Tensor) -> Tensor:  # type: ignore[override]
         height, width = input.shape[2], input.shape[3]
         picture = _pad_to_multiple(input, self.multiple)
-        scene = torch.where(scene < 0.0, measure_scene(picture), scene)
-        prediction = self._predict(self.student, picture, scene)
+        prediction = self._predict(self.student, picture, self.scene_of(picture, scene))
         carried = 2.0 * _pad_to_multiple(state, self.multiple) - 1.0
         restored = _unit(accumulate(carried, prediction))
         return restored[:, :, :height, :width]
@@ -112,7 +123,7 @@ class PlainRestoration(nn.Module):
         self.peak = peak
 
     def forward(self, input: Tensor) -> Tensor:
-        restored: Tensor = self.restoration.restore(input, measure_scene(input))
+        restored: Tensor = self.restoration.restore(input, self.restoration.student.measure(input))
         return restored if self.peak == 1.0 else restored * self.peak
 
 
@@ -128,7 +139,3 @@ def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     if isinstance(bottom, int) and isinstance(right, int) and bottom == right == 0:
         return image  # of a fixed size: an empty Pad would be one op that NPUs may not have
     return F.pad(image, (0, right, 0, bottom), mode="replicate")
-
-
-def unmeasured_scene() -> Tensor:
-    return torch.full((1, SCENE_SIZE), UNMEASURED)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .calibration import Batch, fit
-from .restoration import Restoration, unmeasured_scene
+from .restoration import Restoration
 
 RANKING_PICTURES, RANKING_SIDE = 6, 128
 FIRST_TRY_DB = 55.0
+ESTIMATOR = "estimator"  # its name in a student
 
 
 def layer_of(tensor: str) -> str:
@@ -27,11 +28,14 @@ def layer_of(tensor: str) -> str:
 
 
 def spatial_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """Convolutions by name, in the order of the module tree."""
+    """Convolutions by name, in the order of the module tree; not the estimator's, which is run
+    once a picture and stays in floats."""
     return {
         name: layer
         for name, layer in module.named_modules()
-        if isinstance(weight := getattr(layer, "weight", None), Tensor) and weight.ndim == 4
+        if isinstance(weight := getattr(layer, "weight", None), Tensor)
+        and weight.ndim == 4
+        and ESTIMATOR not in name.split(".")
     }
 
 
@@ -107,7 +111,7 @@ def spread(pictures: Sequence[Batch], count: int) -> list[Batch]:
 
 def _restore(model: Restoration, picture: Tensor) -> Tensor:
     with torch.no_grad():
-        restored: Tensor = model(picture, unmeasured_scene())
+        restored: Tensor = model(picture, model.unmeasured)
     return restored
 
 

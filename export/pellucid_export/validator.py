@@ -9,7 +9,7 @@ import torch
 
 from .calibration import Batch, ValidationPair, fit
 from .onnx.file import Run, Size, from_levels, to_levels
-from .restoration import Restoration, unmeasured_scene
+from .restoration import Restoration
 from .thresholds import agreement_db
 
 # Odd sides, both orders, smaller than the network's own multiple.
@@ -79,7 +79,9 @@ class Validator:
         if key not in self._answers:
             fed = from_levels(to_levels(picture)) if self._image_io else picture
             with torch.no_grad():
-                restored = self._restoration(torch.from_numpy(fed), unmeasured_scene()).numpy()
+                restored = self._restoration(
+                    torch.from_numpy(fed), self._restoration.unmeasured
+                ).numpy()
             self._answers[key] = from_levels(to_levels(restored)) if self._image_io else restored
         return self._answers[key]
 

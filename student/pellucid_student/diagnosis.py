@@ -1,9 +1,7 @@
-"""What is wrong with this picture? A few vector layers read it off the scene code.
+"""A classifier of tasks: a few vector layers that read numbers off a picture.
 
-One network for seven tasks learns much faster when it is told which task it faces: with the true
-label as an input, 1,600 steps cured dark and hazy photos better than 16,000 without. No
-user gives labels, so a classifier is trained first, on the synthesis' own labels, in a few minutes;
-the network then learns beside it, frozen, with its doubts and mistakes.
+It says who of several specialists is asked (router.py). Networks made before the estimator have one
+inside, which reads the scene code.
 """
 
 from collections.abc import Callable
@@ -15,14 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pellucid_teacher.data.synthesis import TASKS, Synthesis, TaskMix
-from pellucid_teacher.training.loop import TrainConfig
 
-from .scene import SCENE_SIZE, measure_scene
+from .scene import SCENE_SIZE
 
 # Tasks that are hard to tell apart need examples more than tasks that are common.
-MIX = TaskMix(rain=0.2, lowlight=0.14, haze=0.2, snow=0.1, blur=0.1, noise=0.2, clean=0.06)
-LABELLED = 32_000
-CROPS_A_MINUTE = 2_000  # of the budget; a core makes ten times as many
+MIX = TaskMix(
+    rain=0.2, lowlight=0.14, haze=0.2, snow=0.1, blur=0.1, noise=0.2, clean=0.06, compound=0.0
+)
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 25, 64, 2e-3, 3e-2
 
 
@@ -45,10 +42,6 @@ class Diagnosis(nn.Module):
         nn.init.zeros_(self.layer3.weight)
         nn.init.zeros_(self.layer3.bias)
 
-    @property
-    def is_trained(self) -> bool:
-        return bool(self.layer3.weight.any())
-
     def forward(self, scene: Tensor) -> Tensor:
         return self.logits(scene, 0.0).softmax(dim=1)
 
@@ -58,36 +51,6 @@ class Diagnosis(nn.Module):
         x = F.dropout(F.relu(self.layer2(x)), dropout)
         out: Tensor = self.layer3(x)
         return out
-
-
-def prepare_diagnosis(
-    diagnosis: Diagnosis, synthesis: Synthesis, config: TrainConfig, minutes: float | None
-) -> None:
-    """Train it unless it is trained, on as many crops as the run itself will see, at most LABELLED
-    and at most about a tenth of a run of `minutes`.
-
-    For the start of a run; a resumed one finds it in its checkpoint.
-    """
-    if not diagnosis.is_trained:
-        samples = min(LABELLED, config.steps * config.batch_size)
-        if minutes is not None:
-            samples = min(samples, max(1, int(CROPS_A_MINUTE * minutes)))
-        train_diagnosis(diagnosis, synthesis, config.seed, samples, config.workers)
-
-
-def train_diagnosis(
-    diagnosis: Diagnosis, synthesis: Synthesis, seed: int, samples: int, workers: int
-) -> float:
-    """Train on `samples` labelled crops, then freeze. Returns the loss of the last epoch, in nats.
-
-    Inputs are standardised for the training and the scaling folded into the first layer at its end.
-    A corpus of ready pairs alone has no labels: nothing is trained then and the loss is NaN.
-    """
-    diagnosis.requires_grad_(False)
-    if not synthesis.corpus.clean:
-        return float("nan")
-    codes, tasks = labelled(synthesis, seed, samples, workers, measure_scene)
-    return fit(diagnosis, codes, tasks, seed)
 
 
 def fit(diagnosis: Diagnosis, codes: Tensor, tasks: Tensor, seed: int) -> float:

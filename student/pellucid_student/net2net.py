@@ -58,6 +58,7 @@ def _refuse_shrinking(small: PlainUNet, large: PlainUNet) -> None:
     if (
         len(old.widths) != len(new.widths)
         or any(after < before for before, after in pairs)
+        or (old.diagnosis_width == 0) != (new.diagnosis_width == 0)
         or new.degradations[: len(old.degradations)] != old.degradations
     ):
         raise ValueError(

@@ -1,4 +1,5 @@
-"""The student's loss: PSNR of one call, at the pictures that its own steps visit.
+"""The student's loss: PSNR of one call, at the pictures that its own steps visit, told amounts as
+it will be: mostly by its estimator, at times by hand, at times wrong.
 
     L = mean_b log( rms(S - GT) + λ·|S - T| + ENOUGH ) + ω·ST-LPIPS(S, GT)
 
@@ -12,6 +13,8 @@ half-restored (steps.py), and is an ordinary call on that picture.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +23,12 @@ from pellucid_teacher.data.stream import Batch
 
 from .losses import Losses, annealed, l1, rms
 from .perceptual import load_st_lpips, st_lpips
+from .scene import SCENE_SIZE
 
 # Softens the logarithm (root mean square error, scale 2) where a sample is as good as clean.
 ENOUGH = 0.05
+# Shares of the samples whose amounts are told by hand; tremble (half of them by hand); lack one.
+BY_HAND, TREMBLING, MISSED = 0.3, 0.2, 0.1
 LEAST_INPUT_WEIGHT = 0.4  # of what was given, in a later call's picture; a third one sees a half
 
 Restore = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [-1, 1] -> same
@@ -47,7 +53,7 @@ class StudentLoss:
             asked = float(torch.rand(1, generator=generator)) < losses.teacher_share
             teacher = teacher if asked else None
         seen = at_some_call(network, batch, generator, losses.later)
-        restored = network(seen.degraded).float()
+        restored = network(seen.degraded, told_scene(network, seen, generator)).float()
         error = rms(restored, seen.clean)  # (B,)
         if teacher is not None:
             weight = annealed(losses.teacher, losses.teacher_end, self.progress)
@@ -74,4 +80,28 @@ def at_some_call(
     if draw >= later:
         return batch
     weight = LEAST_INPUT_WEIGHT + (1.0 - LEAST_INPUT_WEIGHT) * how_far
-    return Batch(half_restored(network, batch.degraded, weight), batch.clean)
+    return replace(batch, degraded=half_restored(network, batch.degraded, weight))
+
+
+@torch.no_grad()
+def told_scene(model: nn.Module, seen: Batch, generator: torch.Generator) -> Tensor | None:
+    """The scene vector that the model is given, (B, scene_size); None where it is to measure it.
+
+    Its amounts are the estimator's in most samples; in some the true ones, as if given by hand, in
+    some they tremble, and in some one of them is missed.
+    """
+    network: Any = getattr(model, "module", model)
+    network = getattr(network, "_orig_mod", network)
+    if seen.amounts is None or not network.degradations:
+        return None
+    scene: Tensor = network.scene_of(seen.degraded)
+    statistics, estimated = scene[:, :SCENE_SIZE], scene[:, SCENE_SIZE:]
+    known = torch.where(seen.amounts.isnan(), estimated, seen.amounts)
+    draws = torch.rand(len(scene), 2, generator=generator).to(scene.device)
+    noise = torch.randn(estimated.shape, generator=generator).to(scene.device)
+    missed = (draws[:, 1:] * estimated.shape[1]).long()  # (B, 1)
+    told = torch.where(draws[:, :1] < BY_HAND, known, estimated)
+    trembling = (draws[:, :1] - BY_HAND).abs() < TREMBLING / 2.0
+    told = torch.where(trembling, (told + 0.15 * noise).clamp(0.0, 1.0), told)
+    told = torch.where(draws[:, :1] > 1.0 - MISSED, told.scatter(1, missed, 0.0), told)
+    return torch.cat([statistics, told], dim=1)

@@ -6,9 +6,10 @@ Notable choices, each for a device
   these cost more time than their operations say, and NPUs fall back on them.
 - Additive skips: no concatenation to move through memory.
 - The receptive field is bounded, so overlapping tiles give the very same pixels.
-- What needs the whole picture comes in as the scene code and the diagnosis read off it: one vector
-  that enters as a bias per channel of every level, as one inside every block (its gate) and as a
-  tone curve on the input.
+- What needs the whole picture comes in as the scene vector, statistics of the picture and amounts
+  of what is wrong with it (estimator.py), which may be told by hand: it becomes one code that
+  enters as a bias per channel of every level, as one inside every block (its gate) and as a tone
+  curve on the input.
 
 What it is: the noise-free, deterministic form of DiffUIR's sampler. Without noise a state of that
 sampler is a mix of the degraded picture and the estimates so far, itself a picture, so a step is
@@ -22,9 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pellucid_teacher.data.synthesis import TASKS
+from pellucid.degradations import DEGRADATIONS
 
 from .diagnosis import Diagnosis
+from .estimator import MULTIPLE, Estimator, ReadAmounts
 from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
 
@@ -36,15 +38,16 @@ FIRST_DEGRADATIONS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clea
 class PlainUNetConfig:
     """Widths and depths from 1/2 resolution down; the last level has no decoder of its own.
 
-    degradations: what `diagnosis` tells apart, in the order of its outputs.
+    diagnosis_width: of the classifier that networks made before the estimator have in its place; 0:
+    the estimator. degradations: what either of them tells, in the order of its outputs.
     """
 
     widths: tuple[int, ...] = (32, 64, 96, 80)
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
     decoder_blocks: tuple[int, ...] = (2, 1, 1)
     code_width: int = 64
-    diagnosis_width: int = 128
-    degradations: tuple[str, ...] = TASKS
+    diagnosis_width: int = 0
+    degradations: tuple[str, ...] = DEGRADATIONS
 
     def __post_init__(self) -> None:
         levels = len(self.widths)
@@ -57,10 +60,15 @@ class PlainUNetConfig:
             raise ValueError(f"widths must be multiples of 16 (vector units), got {self.widths}")
 
     @property
+    def scene_size(self) -> int:
+        """Length of the scene vector: statistics and, if there is an estimator, amounts."""
+        return SCENE_SIZE + (len(self.degradations) if self.diagnosis_width == 0 else 0)
+
+    @property
     def multiple(self) -> int:
         """Input height and width must be multiples of this: whole cells of the network and of the
-        scene code."""
-        return max(BAND, int(2 ** len(self.widths)))
+        scene vector."""
+        return max(BAND, MULTIPLE, int(2 ** len(self.widths)))
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -80,7 +88,7 @@ class PlainUNetConfig:
 
 TINY = PlainUNetConfig()
 NANO = PlainUNetConfig((32, 48, 32, 32))  # what pruning tiny gives
-PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24, diagnosis_width=24)
+PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24)
 # Too large for a phone: a teacher of the others, 5 times the parameters and 4 times the operations.
 LARGE = PlainUNetConfig((64, 112, 160, 192), (1, 1, 2, 2), (2, 2, 2), code_width=96)
 PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO, "large": LARGE}
@@ -114,11 +122,15 @@ class PlainUNet(nn.Module):
             for n, c in zip(config.decoder_blocks, widths[:-1], strict=True)
         )
         self.head = RepConv(widths[0], 12, gain=0.01)
-        self.diagnosis = Diagnosis(config.diagnosis_width, config.degradations).requires_grad_(
-            False
-        )
         self.read_scene = nn.Linear(SCENE_SIZE, config.code_width)
-        self.read_diagnosis = nn.Linear(len(config.degradations), config.code_width, bias=False)
+        self.estimator: Estimator | None = None
+        if config.diagnosis_width == 0:
+            self.estimator = Estimator().requires_grad_(False)
+            self.read_amounts = ReadAmounts(config.code_width)
+        else:
+            told = config.degradations
+            self.diagnosis = Diagnosis(config.diagnosis_width, told).requires_grad_(False)
+            self.read_diagnosis = nn.Linear(len(told), config.code_width, bias=False)
         self.code = nn.Linear(config.code_width, config.code_width)
         self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths)
         self.curve = nn.Linear(config.code_width, 9)
@@ -128,7 +140,7 @@ class PlainUNet(nn.Module):
     def forward(self, picture: Tensor, scene: Tensor | None = None) -> Tensor:
         """One call: what the picture should be, (B, 3, H, W) in [-1, 1] -> same, unclipped.
 
-        scene: (B, SCENE_SIZE) of the whole picture, if `picture` is a part of it or mirrored;
+        scene: (B, scene_size) of the whole picture, if `picture` is a part of it or mirrored;
         None: measure it here.
         """
         code = self.scene_code(self.scene_of(picture) if scene is None else scene)
@@ -136,14 +148,40 @@ class PlainUNet(nn.Module):
         return toned + self.detail(torch.cat([picture, toned], dim=1), code)
 
     def scene_of(self, picture: Tensor) -> Tensor:
-        """Scene vector of pictures in [-1, 1]: (B, 3, H, W) -> (B, SCENE_SIZE)."""
-        return measure_scene((picture + 1.0) / 2.0)
+        """Scene vector of pictures in [-1, 1]: (B, 3, H, W) -> (B, scene_size)."""
+        return self.measure((picture + 1.0) / 2.0)
+
+    @property
+    def degradations(self) -> tuple[str, ...]:
+        """Names of the amounts that end the scene vector, in their order."""
+        return () if self.estimator is None else self.config.degradations
+
+    @property
+    def scene_size(self) -> int:
+        """Length of the scene vector: [SCENE_SIZE statistics | amounts of `degradations`]."""
+        return self.config.scene_size
+
+    def measure(self, picture: Tensor) -> Tensor:
+        """Scene vector of whole pictures in [0, 1], (B, 3, H, W) -> (B, scene_size)."""
+        statistics = measure_scene(picture)
+        if self.estimator is None:
+            return statistics
+        return torch.cat([statistics, self.estimator(picture)], dim=1)
 
     def scene_code(self, scene: Tensor) -> Tensor:
-        """(B, SCENE_SIZE) -> (B, code_width)."""
-        read = self.read_scene(scene) + self.read_diagnosis(self.diagnosis(scene))
+        """(B, scene_size) -> (B, code_width)."""
+        read_told = self.read_diagnosis if self.estimator is None else self.read_amounts
+        read = self.read_scene(scene[:, :SCENE_SIZE]) + read_told(self.told(scene))
         out: Tensor = F.relu(self.code(F.relu(read)))
         return out
+
+    def told(self, scene: Tensor) -> Tensor:
+        """What is wrong with the picture, (B, scene_size) -> (B, len(config.degradations)):
+        amounts, or the classifier's probabilities."""
+        if self.estimator is not None:
+            return scene[:, SCENE_SIZE:]
+        found: Tensor = self.diagnosis(scene)
+        return found
 
     def detail(self, pictures: Tensor, code: Tensor) -> Tensor:
         """What is missing from the toned picture in [-1, 1], unclipped, (B, 3, H, W).

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .estimator import Estimator
 from .layers import RepConv, fold
 from .plain_unet import PlainUNet
 
@@ -95,14 +96,20 @@ class QuantConv(nn.Module):
 
 
 def quantised(student: PlainUNet) -> PlainUNet:
-    """A trainable copy with every spatial convolution imitating 8 bits; ranges not yet seen."""
+    """A trainable copy with every spatial convolution imitating 8 bits; ranges not yet seen. The
+    estimator, which runs once a picture, stays as it is."""
     copied = fold(student)
     for module in list(copied.modules()):
+        if isinstance(module, Estimator):
+            continue
         for name, child in module.named_children():
             if isinstance(child, RepConv | nn.Conv2d | nn.ConvTranspose2d):
                 setattr(module, name, QuantConv(child))
     assert isinstance(copied, PlainUNet)
-    return copied.requires_grad_(True).train()
+    copied.requires_grad_(True).train()
+    if copied.estimator is not None:
+        copied.estimator.requires_grad_(False)
+    return copied
 
 
 def layers(model: nn.Module) -> dict[str, QuantConv]:

@@ -17,19 +17,18 @@ from pellucid_teacher.weights import read_tensors, write_tensors
 
 from .diagnosis import Diagnosis, fit, labelled
 from .plain_unet import FIRST_DEGRADATIONS, PlainUNet, PlainUNetConfig
-from .scene import SCENE_SIZE, measure_scene
 
 WIDTH = 64
 KEY = "pellucid.router"  # in the header: names of the tasks, licence; the first files had none
 
 
 def evidence_size(config: PlainUNetConfig) -> int:
-    return SCENE_SIZE + 2 * sum(config.widths)
+    return config.scene_size + 2 * sum(config.widths)
 
 
 @torch.no_grad()
 def evidence(network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1], H and W multiples of the network's, and its scene code
+    """(B, 3, H, W) in [0, 1], H and W multiples of the network's, and its scene vector
     -> (B, evidence_size)."""
     code = network.scene_code(scene)
     condition = 2.0 * picture - 1.0
@@ -55,7 +54,7 @@ def train_router(
         seed,
         samples,
         workers,
-        lambda pictures: evidence(network, pictures, measure_scene(pictures)),
+        lambda pictures: evidence(network, pictures, network.measure(pictures)),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

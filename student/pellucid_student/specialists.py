@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pellucid.degradations import FOUND
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.system import Condition, refuse_mask
 
@@ -80,12 +81,14 @@ class Specialists:
         """Who restores each picture, (B, 3, H, W) in [-1, 1]: a specialist's task or GENERAL."""
         scene = self.general.scene_of(degraded)
         if self.router is None:
-            found, names = self.general.diagnosis(scene), self.general.config.degradations
+            found, names = self.general.told(scene), self.general.config.degradations
         else:
             unit = (degraded + 1.0) / 2.0
             found = self.router(evidence(self.general, unit, scene))  # (B, tasks)
             names = self.router.tasks
-        tasks = [names[n] for n in found.argmax(dim=1).tolist()]
+        surest, places = found.max(dim=1)
+        told = zip(surest.tolist(), places.tolist(), strict=True)
+        tasks = [names[n] if share >= FOUND else GENERAL for share, n in told]
         return [task if task in self.specialists else GENERAL for task in tasks]
 
 

@@ -15,7 +15,7 @@ from pellucid_teacher.training.checkpoint import averaged_weights, run_so_far
 from pellucid_teacher.training.loop import Report, TrainConfig, train
 
 from .dead_channels import kept_alive, look, revive, revive_levels
-from .diagnosis import prepare_diagnosis
+from .estimator_training import prepare_estimator
 from .frozen_teacher import FrozenTeacher
 from .losses import Losses
 from .objective import StudentLoss
@@ -27,7 +27,7 @@ from .weights import Provenance, begin_from, continued, save_student
 # What reads the scene and sets the tone curve is a few vector layers behind the whole picture's
 # exposure; at the body's learning rate dark and hazy photos lag far behind. Not so the biases and
 # gates that the code turns into: they shut a unit faster than its kernel can learn.
-SCENE_PATH = r"read_scene|read_diagnosis|code|curve"
+SCENE_PATH = r"read_scene|read_amounts|read_diagnosis|code|curve"
 # The body's kernels; gates, and stem and head, which touch pixels, stay with Adam.
 BODY = r"(encoder|decoder|down|up)\..*(?<!gate\.)weight"
 STUDENT_TRAIN = TrainConfig(
@@ -41,7 +41,7 @@ class RunConfig:
 
     start: weights of this size or smaller to begin from, or None. crop: side of a training crop,
     px. mix: shares of the tasks. clip_frames: frames of a training clip, for video; 0: photos.
-    new_diagnosis: train it anew even where `start` brings one, because the degradations are others
+    new_estimator: train it anew even where `start` brings one, because the degradations are others
     now.
     """
 
@@ -52,7 +52,7 @@ class RunConfig:
     crop: int = 96
     mix: TaskMix = field(default_factory=TaskMix)
     clip_frames: int = 0
-    new_diagnosis: bool = False
+    new_estimator: bool = False
 
 
 def train_student(
@@ -86,9 +86,9 @@ def train_student(
     if config.start is not None:
         begin_from(network, config.start)
     if not (folder / "state.pt").exists():
-        if config.new_diagnosis:
-            network.diagnosis.forget()
-        prepare_diagnosis(network.diagnosis, synthesis, training, minutes)
+        if config.new_estimator and network.estimator is not None:
+            network.estimator.forget()
+        prepare_estimator(network, synthesis, training, minutes)
         if config.start is not None:
             revive_levels(network, show)
             revive(network, show, training.seed)
@@ -153,5 +153,5 @@ def _recipe(config: RunConfig, teacher: FrozenTeacher | None) -> str:
         f"{f'ST-LPIPS {config.losses.perceptual:g}, ' if config.losses.perceptual else ''}"
         f"one task a batch, batch {training.batch_size} of {config.crop} px, "
         f"Muon and Adam {training.lr:g}, cosine, EMA {training.ema}; shares: {config.mix}"
-        f"{'; diagnosis trained anew' if config.new_diagnosis else ''}"
+        f"{'; estimator trained anew' if config.new_estimator else ''}"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pellucid import ModelError
+from pellucid.degradations import DEGRADATIONS
 from pellucid.restorer import find_model
 from pellucid.scene import SCENE_SIZE
 from pellucid_apps.doctor import command as doctor
@@ -18,7 +19,7 @@ def test_inspect_tells_a_bundled_file_from_end_to_end() -> None:
     told = describe(path)
     assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert told["inputs"] == ["input tensor(float) [1, 3, 'height', 'width']"]
-    assert told["optional inputs"] == [f"scene tensor(float) [1, {SCENE_SIZE}]"]
+    assert told["optional inputs"] == [f"scene tensor(float) [1, {SCENE_SIZE + len(DEGRADATIONS)}]"]
     assert told["task"] == "allinone" and told["output"] == "as large as the input"
     assert told["steps"] == 1 and told["license"] == "Apache-2.0"
     text = render(told)

@@ -138,7 +138,7 @@ def test_a_lost_part_of_a_teacher_is_noticed(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_diagnosis_is_kept_from_the_start_weights_or_learnt_anew(data: Path) -> None:
+def test_an_estimator_is_kept_from_the_start_weights_or_learnt_anew(data: Path) -> None:
     arguments = [
         "train",
         "student",
@@ -155,11 +155,11 @@ def test_a_diagnosis_is_kept_from_the_start_weights_or_learnt_anew(data: Path) -
     began = data / "run" / "student.safetensors"
     further = [*arguments, "--start", began, "--seed", 5]
     pellucid(*further, "-o", data / "kept")
-    pellucid(*further, "-o", data / "anew", "--new-diagnosis")
+    pellucid(*further, "-o", data / "anew", "--new-estimator")
     first, kept, anew = (
         load_student(data / run / "student.safetensors") for run in ("run", "kept", "anew")
     )
-    layers = [s.diagnosis.layer3.weight for s, _ in (first, kept, anew)]
+    layers = [s.get_parameter("estimator.out.weight") for s, _ in (first, kept, anew)]
     assert layers[0].any() and torch.equal(layers[0], layers[1])
     assert layers[2].any() and not torch.equal(layers[0], layers[2])
-    assert "diagnosis trained anew" in anew[1].recipe and "anew" not in kept[1].recipe
+    assert "estimator trained anew" in anew[1].recipe and "anew" not in kept[1].recipe

@@ -10,13 +10,13 @@ import pytest
 import torch
 from export_fakes import PROVENANCE, picture, small_pictures, small_student
 
+from pellucid.degradations import DEGRADATIONS
 from pellucid.restorer import MODELS
 from pellucid_apps.web import ENGINE
 from pellucid_export.onnx.file import open_session
 from pellucid_export.onnx.scene_branch import measure_always
 from pellucid_export.pipeline import Exporter
 from pellucid_export.request import Request, check_combinations
-from pellucid_export.restoration import unmeasured_scene
 from pellucid_export.source import Source
 from pellucid_export.thresholds import ExportError
 from pellucid_export.web import node
@@ -76,12 +76,12 @@ def test_a_model_that_measures_no_scene_is_refused() -> None:
 
 def test_the_card_holds_the_answers_of_torch(source: Source) -> None:
     told = json.loads(json.dumps(web_card(source.card, source.restoration)))
-    assert told["scene_size"] == unmeasured_scene().shape[1]
-    assert told["degradations"] == []
+    assert told["scene_size"] == source.restoration.unmeasured.shape[1]
+    assert told["degradations"] == list(DEGRADATIONS)
     for answer in told["answers"]:
         given = torch.from_numpy(known_picture(answer["side"]))
         with torch.no_grad():
-            restored = source.restoration(given, unmeasured_scene())[0]
+            restored = source.restoration(given, source.restoration.unmeasured)[0]
         sampled = restored[:, :: answer["every"], :: answer["every"]].flatten().numpy()
         np.testing.assert_allclose(answer["samples"], sampled, atol=1e-5)
 

@@ -13,7 +13,7 @@ from pellucid_student.plain_unet import PICO, PlainUNet, PlainUNetConfig
 from pellucid_student.steps import restore
 from pellucid_student.weights import Provenance, begin_from, save_student
 
-LARGER = PlainUNetConfig((32, 48, 48), (2, 1, 3), (2, 1), code_width=40, diagnosis_width=48)
+LARGER = PlainUNetConfig((32, 48, 48), (2, 1, 3), (2, 1), code_width=40)
 
 
 def small() -> PlainUNet:

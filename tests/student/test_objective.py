@@ -16,7 +16,7 @@ class HalfWay(nn.Module):
         super().__init__()
         self.clean, self.seen = clean, list[Tensor]()
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, scene: None = None) -> Tensor:
         self.seen.append(picture)
         return (picture + self.clean) / 2
 
@@ -76,7 +76,7 @@ def test_no_gradient_flows_into_the_call_before() -> None:
             super().__init__()
             self.w = nn.Parameter(torch.tensor(0.1))
 
-        def forward(self, picture: Tensor) -> Tensor:
+        def forward(self, picture: Tensor, scene: None = None) -> Tensor:
             return (1.0 - self.w) * picture
 
     model = Scale()
@@ -92,7 +92,7 @@ class Fixed(nn.Module):
         super().__init__()
         self.answer = nn.Parameter(answer.clone())
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, scene: None = None) -> Tensor:
         return self.answer + 0.0 * picture
 
 

@@ -16,7 +16,6 @@ from pellucid_student.router import (
     save_router,
     train_router,
 )
-from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
 
@@ -48,15 +47,15 @@ def test_evidence_is_the_scene_and_what_the_forward_pass_sees(network: PlainUNet
     condition = 2.0 * given - 1.0
     network(condition)
     handle.remove()
-    found = evidence(network, given, measure_scene(given))
+    found = evidence(network, given, network.measure(given))
     assert found.shape == (1, evidence_size(SMALL))
-    torch.testing.assert_close(found[:, :SCENE_SIZE], measure_scene(given))
+    torch.testing.assert_close(found[:, : SMALL.scene_size], network.measure(given))
     torch.testing.assert_close(found[:, -16:], seen[0].square().mean(dim=(2, 3)).sqrt())
 
 
 def test_evidence_does_not_grow_with_the_picture(network: PlainUNet) -> None:
     small, large = (
-        evidence(network, p, measure_scene(p)) for p in (picture(2), picture(2, 64, 96))
+        evidence(network, p, network.measure(p)) for p in (picture(2), picture(2, 64, 96))
     )
     assert small.shape == large.shape
 
@@ -71,7 +70,7 @@ def test_it_tells_noise_from_haze_it_has_not_seen(network: PlainUNet, synthesis:
         task, other = ("noise", "haze")[:: 1 if index % 2 else -1]
         degraded, _ = synthesis.draw(task, np.random.default_rng([9, index]))
         given = torch.from_numpy(degraded).permute(2, 0, 1)[None]
-        said = router(evidence(network, given, measure_scene(given)))[0]
+        said = router(evidence(network, given, network.measure(given)))[0]
         found.append(bool(said[TASKS.index(task)] > said[TASKS.index(other)]))
     assert sum(found) >= 27
 
@@ -86,7 +85,7 @@ def test_a_file_of_another_general_network_is_refused(
     network: PlainUNet, synthesis: Synthesis, tmp_path: Path
 ) -> None:
     router, _ = train_router(network, synthesis, seed=0, samples=8, workers=0)
-    router.tasks = ("rain", "fog", "haze", "snow", "blur", "noise", "clean")
+    router.tasks = ("rain", "fog", "haze", "snow", "blur", "noise", "clean", "several")
     path = tmp_path / "router.safetensors"
     save_router(path, router, "CC0-1.0")
     again = load_router(path, SMALL)

@@ -8,14 +8,16 @@ from torch import Tensor, nn
 
 from pellucid_student.diagnosis import Diagnosis
 from pellucid_student.frozen_teacher import load_frozen_teacher
-from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
+from pellucid_student.plain_unet import FIRST_DEGRADATIONS, PlainUNet, PlainUNetConfig
 from pellucid_student.router import evidence_size
 from pellucid_student.specialists import Specialists, load_specialists
 from pellucid_student.steps import restore
 from pellucid_student.weights import Provenance, save_student
-from pellucid_teacher.data.synthesis import TASKS
 
-SMALL = PlainUNetConfig((16, 16), (1, 1), (1,), code_width=8)
+SMALL = PlainUNetConfig(
+    (16, 16), (1, 1), (1,), code_width=8, diagnosis_width=8, degradations=FIRST_DEGRADATIONS
+)
+TASKS = FIRST_DEGRADATIONS
 
 
 class DarkOrNoisy(nn.Module):

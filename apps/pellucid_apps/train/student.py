@@ -39,8 +39,8 @@ def student(
     clips: Annotated[
         int, typer.Option(min=0, help="Frames of a training clip, for video, such as 4; 0: photos.")
     ] = 0,
-    new_diagnosis: Annotated[
-        bool, typer.Option("--new-diagnosis", help="Of --start: learn it anew, not only the rest.")
+    new_estimator: Annotated[
+        bool, typer.Option("--new-estimator", help="Of --start: learn it anew, not only the rest.")
     ] = False,
     lr: options.Rate = None,
     share: options.Share = None,
@@ -71,7 +71,7 @@ def student(
             config,
             losses=config.losses.with_terms(loss_term or []),
             mix=config.mix.with_shares(share or []),
-            new_diagnosis=new_diagnosis,
+            new_estimator=new_estimator,
             train=replace(
                 STUDENT_TRAIN,
                 workers=workers,

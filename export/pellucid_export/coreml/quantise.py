@@ -41,12 +41,13 @@ def compress(model: Any, precision: str, keep: Sequence[str], samples: Feeds) ->
 
 
 def _config(model: Any, rule: Any, keep: Sequence[str]) -> Any:
-    """The student's convolutions by `rule`; the kept ones, those that measure the scene, and their
-    weights not at all."""
+    """The student's convolutions by `rule`; the kept ones, those that measure the scene or the
+    amounts, and their weights not at all."""
     import coremltools.optimize.coreml as optimise
 
     config = optimise.OptimizationConfig(op_type_configs={QUANTISED_OP: rule})
     starts = tuple(f"_student_{layer.replace('.', '_')}_weight" for layer in keep)
+    starts += ("_student_estimator_",)
     for op in model._mil_program.functions["main"].operations:
         if op.op_type == QUANTISED_OP:
             name = op.weight.name

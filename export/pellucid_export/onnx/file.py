@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from pellucid.engine import session_options
+from pellucid.estimator import KEY as ESTIMATOR_KEY
+from pellucid_student.estimator import Estimator
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
 
 from ..card import KEY, card, frame_card
-from ..restoration import FrameRestoration, ImageRestoration, Restoration, unmeasured_scene
+from ..restoration import FrameRestoration, ImageRestoration, Restoration
 from ..thresholds import FLOAT_FLOOR_DB, ParityError, agreement_db
+from .estimator import encoded
 from .rewrites import rewrite_for_devices
 from .scene_branch import measure_on_demand
 
@@ -114,8 +117,10 @@ def to_onnx(
         module, axes = ImageRestoration(restoration).eval(), (1, 2)
         levels = (examples["input"] * 255.0).to(torch.uint8)
         examples = {"input": levels.permute(0, 2, 3, 1).contiguous()}
-    model = _trace(module, examples, None if size else axes)
-    _finish(model, model_card, None if size else axes)
+    unmeasured, free_axes = restoration.unmeasured, None if size else axes
+    model = _trace(module, examples | {"scene": unmeasured}, free_axes)
+    _finish(model, unmeasured, free_axes)
+    embed_card(model, model_card, restoration.student.estimator)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -123,19 +128,20 @@ def to_onnx(
 def _trace(
     module: torch.nn.Module, examples: dict[str, torch.Tensor], free_axes: tuple[int, int] | None
 ) -> onnx.ModelProto:
+    """examples: the arguments by name, pictures and then `scene`."""
     dynamic = None
     if free_axes is not None:
-        free = dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC)
-        dynamic = {**dict.fromkeys(examples, free), "scene": {}}
+        free: dict[int, object] = dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC)
+        dynamic = {name: {} if name == "scene" else free for name in examples}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports absent torchvision
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch.export, not ours to mend
         program = torch.onnx.export(
             module,
-            (*examples.values(), unmeasured_scene()),
+            tuple(examples.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[*examples, "scene"],
+            input_names=list(examples),
             output_names=["output"],
             dynamic_shapes=dynamic,
             external_data=False,
@@ -149,11 +155,10 @@ def _trace(
 
 
 def _finish(
-    model: onnx.ModelProto, model_card: dict[str, object], free_axes: tuple[int, int] | None
+    model: onnx.ModelProto, unmeasured: torch.Tensor, free_axes: tuple[int, int] | None
 ) -> None:
-    """Name the free dimensions, give `scene` its default, embed the card."""
-    default = unmeasured_scene().numpy()
-    model.graph.initializer.append(numpy_helper.from_array(default, "scene"))
+    """Name the free dimensions, give `scene` its default."""
+    model.graph.initializer.append(numpy_helper.from_array(unmeasured.numpy(), "scene"))
     pictures = [value for value in model.graph.input if value.name != "scene"]
     for value in (*pictures, model.graph.output[0]):
         dims = value.type.tensor_type.shape.dim
@@ -162,17 +167,21 @@ def _finish(
     # The exporter leaves stack traces in every node: this machine's paths, a tenth of the file.
     for held in (*model.graph.node, *model.graph.value_info, model.graph):
         del held.metadata_props[:]
-    embed_card(model, model_card)
 
 
-def embed_card(model: onnx.ModelProto, model_card: dict[str, object]) -> None:
-    """The card as `pellucid.config`, and the three entries that other tools show."""
+def embed_card(
+    model: onnx.ModelProto, model_card: dict[str, object], estimator: Estimator | None
+) -> None:
+    """The card as `pellucid.config`, the three entries that other tools show, and the estimator as
+    a graph of its own, for who feeds `scene`."""
     model.producer_name = "pellucid"
     model.doc_string = str(model_card["purpose"])
     del model.metadata_props[:]
     for key in ("id", "license", "version"):
         model.metadata_props.add(key=key, value=str(model_card[key]))
     model.metadata_props.add(key=KEY, value=json.dumps(model_card))
+    if estimator is not None:
+        model.metadata_props.add(key=ESTIMATOR_KEY, value=encoded(estimator))
 
 
 def open_session(model: bytes | Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -215,8 +224,9 @@ def _parity_db(data: bytes, restoration: Restoration) -> float:
             name: torch.rand(1, 3, height, width, generator=generator)
             for name in restoration.pictures
         }
-        given = torch.rand(1, unmeasured_scene().shape[1], generator=generator)
-        for scene in (unmeasured_scene(), given):
+        unmeasured = restoration.unmeasured
+        given = torch.rand(unmeasured.shape, generator=generator)
+        for scene in (unmeasured, given):
             with torch.no_grad():
                 expected = restoration(*images.values(), scene).numpy()
             feeds = {name: image.numpy() for name, image in images.items()}

@@ -38,7 +38,7 @@ class OnnxMaker:
             source.sensitivity.shifts,
             source.image_io,
         )
-        embed_card(made, source.card)
+        embed_card(made, source.card, source.student.estimator)
         return made
 
     def finished(self, precision: str, size: Size | None, image_io: bool) -> onnx.ModelProto:

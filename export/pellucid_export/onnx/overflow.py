@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration import Batch
-from ..restoration import Restoration, unmeasured_scene
+from ..restoration import Restoration
 from ..thresholds import QualityError
 
 FP16_MAX = 65504.0
@@ -34,7 +34,7 @@ def check_fp16_range(restoration: Restoration, pictures: Sequence[Batch]) -> flo
             watch(name, layer)
     with torch.no_grad():
         for picture in pictures:
-            model(torch.from_numpy(picture), unmeasured_scene())
+            model(torch.from_numpy(picture), restoration.unmeasured)
     for name, layer in model.student.named_modules():
         if name in peaks:
             assert isinstance(layer.weight, Tensor)

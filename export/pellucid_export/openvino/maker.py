@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from pellucid.engine_openvino import SCENE
 from pellucid.engine_openvino_frames import with_byte_ports
+from pellucid.estimator import KEY as ESTIMATOR_KEY
 
 from ..card import KEY
+from ..onnx.estimator import encoded
 from ..onnx.file import Run, Size, from_levels, to_levels
 from ..onnx.maker import SUFFIX, OnnxMaker, tail
-from ..restoration import unmeasured_scene
 from ..sensitivity import layer_of
 from ..source import Source
 from ..thresholds import ExportError
@@ -66,6 +67,9 @@ class OpenVinoMaker:
         for key in ("id", "license", "version"):
             model.set_rt_info(str(self._source.card[key]), ["model_info", key])
         model.set_rt_info(json.dumps(self._source.card), ["model_info", KEY])
+        if self._source.student.estimator is not None:
+            graph = encoded(self._source.student.estimator)
+            model.set_rt_info(graph, ["model_info", ESTIMATOR_KEY])
         path = folder / self.place(precision, size).name
         self._openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
         return path
@@ -113,7 +117,7 @@ class OpenVinoMaker:
         ignored = nncf.IgnoredScope(
             names=kept, types=sorted(others - {"Relu", "Result"}), validate=False
         )
-        pictures, unmeasured = self._source.calibration(size), unmeasured_scene().numpy()
+        pictures, unmeasured = self._source.calibration(size), self._unmeasured
         return nncf.quantize(
             model,
             nncf.Dataset(pictures, lambda picture: {"input": picture, SCENE: unmeasured}),
@@ -125,6 +129,10 @@ class OpenVinoMaker:
             ),
             ignored_scope=ignored,
         )
+
+    @property
+    def _unmeasured(self) -> NDArray[np.float32]:
+        return np.asarray(self._source.restoration.unmeasured.numpy(), np.float32)
 
     def _with_image_ports(self, model: "openvino.Model") -> "openvino.Model":
         """uint8 NHWC RGB ports; scaling, rounding and layout become part of the graph."""
@@ -139,7 +147,7 @@ class OpenVinoMaker:
         """`scene` as a constant, UNMEASURED, that keeps its name."""
         ops = self._openvino.opset13
         port = model.input(SCENE)
-        held = ops.constant(unmeasured_scene().numpy(), self._openvino.Type.f32, name=SCENE)
+        held = ops.constant(self._unmeasured, self._openvino.Type.f32, name=SCENE)
         for target in port.get_target_inputs():
             target.replace_source_output(held.output(0))
         model.remove_parameter(port.get_node())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pellucid import scene
 
-from ..restoration import Restoration, unmeasured_scene
+from ..restoration import Restoration
 
 NETWORK, MEASURE, CARD = "model.onnx", "measure.onnx", "card.json"
 # Sides of the pictures whose answers are known: one that any engine does at once, and the largest
@@ -51,7 +51,9 @@ def known_picture(side: int) -> NDArray[np.float32]:
 def _answer(restoration: Restoration, side: int) -> dict[str, object]:
     """torch's restoration of the known picture at points in rows and columns `every` apart."""
     with torch.no_grad():
-        restored = restoration(torch.from_numpy(known_picture(side)), unmeasured_scene()).numpy()
+        restored = restoration(
+            torch.from_numpy(known_picture(side)), restoration.unmeasured
+        ).numpy()
     every = side // SAMPLES_A_SIDE
     samples = restored[0, :, ::every, ::every].ravel()
     if not all(map(math.isfinite, samples)):

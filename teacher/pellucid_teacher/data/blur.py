@@ -51,16 +51,21 @@ def blur_kernel(rng: Generator) -> Image:
 
 
 def add_blur(clean: Image, rng: Generator, kernels: list[Image]) -> Image:
-    """Blurred `clean`, (H, W, 3), mostly in linear light: light adds up before the tone curve."""
+    """Blurred `clean`, (H, W, 3), with a little noise and the camera's JPEG now and then."""
+    blurred = smoothed(clean, rng, kernels)
+    if rng.random() < 0.5:
+        blurred = blurred + gaussian(rng, blurred.shape) * float(rng.uniform(0.0, 0.012))
+    return maybe_jpeg(np.clip(blurred, 0.0, 1.0), rng, chance=0.3, low=75)
+
+
+def smoothed(clean: Image, rng: Generator, kernels: list[Image]) -> Image:
+    """`clean` through one of the kernels, mostly in linear light: light adds up before the tone
+    curve."""
     kernel = kernels[int(rng.integers(len(kernels)))]
     if rng.random() < 0.5:
         kernel = np.ascontiguousarray(np.rot90(kernel, int(rng.integers(4))))
     if rng.random() < 0.6:
         light = cv2.filter2D(to_linear(clean), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-        blurred = to_srgb(np.asarray(light, dtype=np.float32))
-    else:
-        coded = cv2.filter2D(clean, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-        blurred = np.asarray(coded, dtype=np.float32)
-    if rng.random() < 0.5:
-        blurred = blurred + gaussian(rng, blurred.shape) * float(rng.uniform(0.0, 0.012))
-    return maybe_jpeg(np.clip(blurred, 0.0, 1.0), rng, chance=0.3, low=75)
+        return to_srgb(np.asarray(light, dtype=np.float32))
+    coded = cv2.filter2D(clean, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(coded, dtype=np.float32)

@@ -34,6 +34,8 @@ class Clips:
     photos do not move.
     """
 
+    extra = "flow"
+
     def __init__(self, synthesis: Synthesis, frames: int = 4) -> None:
         if not synthesis.corpus.clean:
             raise ValueError("clips are made of clean photos; expected some in a folder clean/")

@@ -49,6 +49,11 @@ def imagined_depth(clean: Image, rng: Generator) -> Image:
 
 def add_haze(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
     """Hazy version of `clean`, (H, W, 3); `depth` (H, W) in metres, or None to imagine one."""
+    return maybe_jpeg(veiled(clean, rng, depth), rng, chance=0.2, low=75)
+
+
+def veiled(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
+    """`add_haze` without the camera's JPEG."""
     if depth is None:
         distance = imagined_depth(clean, rng) + float(rng.uniform(0.0, 0.35))
         # Outdoors most haze is thin: only the distance pales.
@@ -67,4 +72,4 @@ def add_haze(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
     airlight = float(rng.uniform(0.6, 1.0)) + 0.03 * rng.standard_normal(3).astype(np.float32)
     t = np.exp(-beta * distance)[..., None]
     hazy = clean * t + np.clip(airlight, 0.0, 1.0) * (1.0 - t)
-    return maybe_jpeg(np.asarray(hazy, dtype=np.float32), rng, chance=0.2, low=75)
+    return np.asarray(hazy, dtype=np.float32)

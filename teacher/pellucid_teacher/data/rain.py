@@ -98,7 +98,7 @@ def real_layers(pairs: Sequence[tuple[Image, Image]]) -> list[Image]:
     return [np.clip((rainy - clean).mean(axis=2), 0.0, 1.0) for rainy, clean in pairs]
 
 
-def _window(layer: Image, rng: Generator, height: int, width: int) -> Image:
+def window(layer: Image, rng: Generator, height: int, width: int) -> Image:
     """Random mirrored, rescaled window of a layer, (height, width)."""
     scale = float(rng.uniform(0.7, 1.5))
     need_h, need_w = int(np.ceil(height / scale)), int(np.ceil(width / scale))
@@ -118,27 +118,38 @@ def _window(layer: Image, rng: Generator, height: int, width: int) -> Image:
 
 
 def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]) -> Image:
-    """Rainy version of `clean`, (H, W, 3).
+    """Rainy version of `clean`, (H, W, 3): streaks, a heavy shower's under a veil that thickens
+    with depth (Li et al., CVPR 2019)."""
+    heavy = rng.random() < 0.45
+    rainy = add_streaks(clean, rng, drawn, real, heavy)
+    if heavy and rng.random() < 0.4:  # far drops are no streaks but mist, grey as the sky
+        t = np.exp(-float(rng.uniform(0.1, 1.5)) * imagined_depth(clean, rng))[..., None]
+        rainy = rainy * t + float(rng.uniform(0.35, 0.95)) * (1.0 - t)
+    return np.asarray(np.clip(rainy, 0.0, 1.0), dtype=np.float32)
 
-    A light shower is one drawn layer; a heavy one sums several layers, real ones among them,
-    and may lie under a veil that thickens with depth (Li et al., CVPR 2019). Streaks add light:
-    J + S, clipped by the sensor.
+
+def add_streaks(
+    clean: Image, rng: Generator, drawn: list[Image], real: list[Image], heavy: bool
+) -> Image:
+    """`clean` (H, W, 3) behind streaks as composites have them, unclipped.
+
+    A light shower is one drawn layer; a heavy one sums several layers, real ones among them.
+    Streaks add light: J + S, clipped by the sensor.
     """
     height, width = clean.shape[:2]
-    heavy = rng.random() < 0.45
     rain = np.zeros((height, width), np.float32)
     if heavy:
         if real and rng.random() < 0.6:
             chosen = real[int(rng.integers(len(real)))]
-            rain += _window(chosen, rng, height, width) * float(rng.uniform(0.8, 1.3))
+            rain += window(chosen, rng, height, width) * float(rng.uniform(0.8, 1.3))
         for _ in range(int(rng.integers(1, 4))):
             chosen = drawn[int(rng.integers(len(drawn)))]
-            rain += _window(chosen, rng, height, width) * float(rng.uniform(0.2, 0.65))
+            rain += window(chosen, rng, height, width) * float(rng.uniform(0.2, 0.65))
     else:
         # From hardly seen to glaring: bright streaks are what people want gone, however few.
         strength = float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
         chosen = drawn[int(rng.integers(len(drawn)))]
-        rain += _window(chosen, rng, height, width) * strength
+        rain += window(chosen, rng, height, width) * strength
     if rng.random() < 0.3:  # showers are patchy
         rain *= 0.4 + 0.9 * smooth_field(rng, height, width, 3)
     tint = 1.0 + 0.04 * gaussian(rng, (3,))
@@ -147,8 +158,60 @@ def add_rain(clean: Image, rng: Generator, drawn: list[Image], real: list[Image]
     if rng.random() < 0.3:  # a moving drop also hides what is behind it: alpha composite
         through = np.asarray(clean * (1.0 - streaks), dtype=np.float32)
         streaks = streaks * float(rng.uniform(0.75, 1.0))
-    rainy = through + streaks
-    if heavy and rng.random() < 0.4:  # far drops are no streaks but mist, grey as the sky
-        t = np.exp(-float(rng.uniform(0.1, 1.5)) * imagined_depth(clean, rng))[..., None]
-        rainy = rainy * t + float(rng.uniform(0.35, 0.95)) * (1.0 - t)
-    return np.asarray(np.clip(rainy, 0.0, 1.0), dtype=np.float32)
+    return np.asarray(through + streaks, dtype=np.float32)
+
+
+def shower_bank(rng: Generator, count: int) -> list[Image]:
+    """`count` layers of rain as photos show it, float32 (LAYER_SIZE, LAYER_SIZE) in [0, 1].
+
+    In turn: near drops, long, wide and out of focus; fine streaks; short drops as a lamp or a flash
+    shows them; a sheet, where single drops are not told apart.
+    """
+    kinds = (  # length from, to; width from, to; drops: share of a dense layer
+        (25, 110, 1.2, 3.5, 0.35),
+        (10, 55, 0.5, 1.2, 1.2),
+        (3, 14, 0.6, 1.8, 0.25),
+    )
+    bank = []
+    for index in range(count):
+        angle = 14.0 * float(rng.standard_normal())
+        if index % 4 == 3:
+            grain = gaussian(rng, (LAYER_SIZE, LAYER_SIZE))
+            kernel = streak_kernel(rng.uniform(20, 80), angle, rng.uniform(0.6, 2.0))
+            sheet = smear(grain, kernel)
+            sheet /= max(float(sheet.std()), 1e-6)
+            bank.append(np.clip(rng.uniform(0.0, 0.4) + 0.25 * sheet, 0.0, 1.0))
+            continue
+        shortest, longest, thin, thick, drops = kinds[index % 4]
+        length = float(rng.uniform(shortest, longest))
+        layer = draw_streaks(
+            rng,
+            density=drops * float(np.exp(rng.uniform(np.log(0.08), 0.0))) / length,
+            length=length,
+            angle=angle,
+            width=float(rng.uniform(thin, thick)),
+            spread=float(rng.uniform(0, 3)),
+        )
+        focus = float(rng.uniform(0.3, 1.3))
+        bank.append(np.asarray(cv2.GaussianBlur(layer, (0, 0), focus), np.float32))
+    return bank
+
+
+def add_shower(clean: Image, rng: Generator, showers: list[Image]) -> Image:
+    """`clean` (H, W, 3) behind rain as photos show it, unclipped.
+
+    A drop hides what is behind it and shows the light around it (Garg & Nayar, 2007):
+    J (1 - a) + a E. So it shines before dark things and is hardly seen before the sky.
+    """
+    height, width = clean.shape[:2]
+    cover = np.zeros((height, width), np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        chosen = showers[int(rng.integers(len(showers)))]
+        cover += window(chosen, rng, height, width) * float(rng.uniform(0.12, 0.6))
+    if rng.random() < 0.5:  # gusts
+        cover *= 0.3 + smooth_field(rng, height, width, 3)
+    bright = float(np.quantile(clean.mean(axis=2), 0.9))
+    light = min(1.0, max(0.3, bright * float(rng.uniform(0.8, 1.3))))
+    colour = light * (1.0 + 0.03 * gaussian(rng, (3,)))
+    a = np.clip(cover, 0.0, 0.9)[..., None]
+    return np.asarray(clean * (1.0 - a) + colour * a, dtype=np.float32)

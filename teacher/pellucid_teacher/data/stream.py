@@ -14,10 +14,13 @@ from .light import Image
 
 
 class Samples(Protocol):
-    """What can be drawn, numbered: photos (synthesis.py) or clips (clips.py)."""
+    """What can be drawn, numbered: photos (synthesis.py) or clips (clips.py).
+
+    Where `pictures` gives three, the attribute `extra` names the Batch's field of the third.
+    """
 
     def pictures(self, seed: int, index: int) -> tuple[Image, ...]:
-        """(degraded, clean), and the flow if it is a clip."""
+        """(degraded, clean), and what `extra` says."""
 
     def describe(self) -> str:
         """What is drawn from what, in words; other pictures or crops have another description."""
@@ -26,6 +29,7 @@ class Samples(Protocol):
 @dataclass(frozen=True)
 class Batch:
     """Photos, or clips of F frames, in [-1, 1]. flow: of clips, to the frame before, in pixels.
+    amounts: of photos, what is known of the degradations in them, NaN where unknown.
 
     degraded may be smaller than clean (enlarging), or have a mask as its fourth channel: 1 to be
     filled, -1 known.
@@ -34,10 +38,12 @@ class Batch:
     degraded: Tensor  # (B, 3 or 4, h, w) or (B, F, 3, H, W)
     clean: Tensor  # (B, 3, H, W) or (B, F, 3, H, W)
     flow: Tensor | None = None  # (B, F - 1, H, W, 2)
+    amounts: Tensor | None = None  # (B, len(DEGRADATIONS))
 
     def to(self, device: torch.device) -> "Batch":
         flow = None if self.flow is None else self.flow.to(device)
-        return Batch(self.degraded.to(device), self.clean.to(device), flow)
+        amounts = None if self.amounts is None else self.amounts.to(device)
+        return Batch(self.degraded.to(device), self.clean.to(device), flow, amounts)
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,8 @@ class _Samples(Dataset[tuple[Tensor, ...]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         number = self.shard.sample(self.first + index)
-        degraded, clean, *flow = self.samples.pictures(self.seed, number)
-        return to_tensor(degraded), to_tensor(clean), *(torch.from_numpy(f) for f in flow)
+        degraded, clean, *extra = self.samples.pictures(self.seed, number)
+        return to_tensor(degraded), to_tensor(clean), *(torch.from_numpy(x) for x in extra)
 
 
 def to_tensor(image: Image) -> Tensor:
@@ -102,5 +108,5 @@ def batches(
         prefetch_factor=8 if workers else None,
         worker_init_fn=_leave_signals_to_parent if workers else None,
     )
-    for tensors in loader:
-        yield Batch(*tensors)
+    for degraded, clean, *extra in loader:
+        yield Batch(degraded, clean, **({getattr(samples, "extra", ""): extra[0]} if extra else {}))

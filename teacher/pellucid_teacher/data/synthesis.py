@@ -1,4 +1,4 @@
-"""From a corpus to training samples: pick a task, cut a crop, degrade it.
+"""From a corpus to training samples: pick a task, cut a crop, degrade it, tell how much.
 
 Sample number i of seed s is drawn from its own generator, default_rng([s, i]): any sample can be
 made again alone, and a resumed training goes on with exactly the samples it would have seen.
@@ -6,28 +6,40 @@ made again alone, and a resumed training goes on with exactly the samples it wou
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from numpy.random import Generator
 
-from .blur import add_blur, blur_kernel
+from pellucid.degradations import DEGRADATIONS
+
+from .blur import add_blur
+from .compound import MAIN, Amounts, Banks, amount, chosen, companions, degrade
 from .corpus import Corpus
 from .crops import crop_alike
 from .haze import add_haze
 from .light import Image
 from .lowlight import add_lowlight
 from .noise import add_noise
-from .rain import add_rain, streak_bank
-from .snow import add_snow, flake_bank
+from .rain import add_rain
+from .snow import add_snow
 
 OWN_SHARE = 0.5  # of the samples come from a user's own pairs, if there are photos as well
-TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
+TASKS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean", "compound")
+# What a task's own camera may add unseen: of that no amount is known.
+UNSEEN = {
+    "rain": ("haze",),
+    "snow": ("haze",),
+    "haze": ("jpeg",),
+    "lowlight": ("noise", "jpeg"),
+    "blur": ("noise", "jpeg"),
+    "noise": ("jpeg",),
+}
 
 
 @dataclass(frozen=True)
 class TaskMix:
-    """Relative shares of the tasks in a batch; clean = input is already good, keep it."""
+    """Relative shares of the tasks in a batch; clean = input is already good, keep it;
+    compound = several degradations at once, as photos have them (compound.py)."""
 
     rain: float = 0.27
     lowlight: float = 0.1
@@ -36,6 +48,7 @@ class TaskMix:
     blur: float = 0.05
     noise: float = 0.42
     clean: float = 0.04
+    compound: float = 0.25
 
     def with_shares(self, told: Sequence[str]) -> "TaskMix":
         """This mix with some shares replaced, told as "rain=0.4"; ValueError names a bad one."""
@@ -67,21 +80,16 @@ class TaskMix:
         return [tasks[i] for i in np.random.default_rng(0).permutation(length)]
 
 
-@cache  # 2 s to draw, the same for every stream of a process; nobody writes to them
-def _banks(seed: int) -> tuple[list[Image], list[Image], list[Image]]:
-    """(streak layers, flake layers, blur kernels)."""
-    rng = np.random.default_rng(seed)
-    return streak_bank(rng, 96), flake_bank(rng, 64), [blur_kernel(rng) for _ in range(400)]
-
-
 class Synthesis:
-    """Draws (degraded, clean, task) samples from a corpus.
+    """Draws degraded and clean crops, with the amounts between them, from a corpus.
 
     hold: consecutive samples that share a task. With the batch size, every batch is of one task, so
     that a step of fixed length is a fixed share of attention, however large the task's errors.
     Streak layers, flake layers and blur kernels come from banks made once at the start, so that a
     sample costs a window of a layer instead of a large convolution.
     """
+
+    extra = "amounts"
 
     def __init__(
         self,
@@ -95,12 +103,12 @@ class Synthesis:
         self.crop = crop
         self.hold = hold
         self.cycle = (mix or TaskMix()).cycle()
-        self.streaks, self.flakes, self.kernels = _banks(bank_seed)
+        self.banks = Banks.draw(corpus, bank_seed)
 
-    def pictures(self, seed: int, index: int) -> tuple[Image, Image]:
-        """What a training step needs of a sample."""
-        degraded, clean, _ = self.sample(seed, index)
-        return degraded, clean
+    def pictures(self, seed: int, index: int) -> tuple[Image, Image, Amounts]:
+        """What a training step needs of a sample: (degraded, clean, amounts)."""
+        rng = np.random.default_rng([seed, index])
+        return self.told(self.task_of(index), rng)
 
     def describe(self) -> str:
         """Pictures, by number and fingerprint, and the side of a crop."""
@@ -110,10 +118,39 @@ class Synthesis:
 
     def sample(self, seed: int, index: int) -> tuple[Image, Image, str]:
         """Sample `index` of stream `seed`: (degraded, clean, task), images (crop, crop, 3)."""
-        rng = np.random.default_rng([seed, index])
-        task = self.cycle[index // self.hold % len(self.cycle)]
+        degraded, clean, _ = self.pictures(seed, index)
+        return degraded, clean, self.task_of(index)
+
+    def task_of(self, index: int) -> str:
+        return self.cycle[index // self.hold % len(self.cycle)]
+
+    def told(self, task: str, rng: Generator) -> tuple[Image, Image, Amounts]:
+        """`draw`, with what is known of the amounts between the two, (7,), NaN where unknown."""
+        if task == "compound" and self.corpus.clean:
+            return self._compound(rng)
         degraded, clean = self.draw(task, rng)
-        return degraded, clean, task
+        amounts = np.zeros(len(DEGRADATIONS), np.float32)
+        if self.corpus.own:  # which may hold anything
+            amounts[:] = np.nan
+        elif task != "clean":
+            amounts[DEGRADATIONS.index(task)] = amount(task, clean, degraded)
+        for name in UNSEEN.get(task, ()):
+            amounts[DEGRADATIONS.index(name)] = np.nan
+        return degraded, clean, amounts
+
+    def _compound(self, rng: Generator) -> tuple[Image, Image, Amounts]:
+        main = chosen(MAIN, rng)
+        wanted = companions(main, rng)
+        depth = None
+        if main == "haze" and self.corpus.depth and rng.random() < 0.3:
+            pair = self.corpus.depth[int(rng.integers(len(self.corpus.depth)))]
+            clean, depth = crop_alike(pair, self.crop, rng, shrink=0.8)
+        else:
+            photo = self.corpus.clean[int(rng.integers(len(self.corpus.clean)))]
+            shrink = 0.9 if "haze" in wanted else 0.5
+            (clean,) = crop_alike((photo,), self.crop, rng, shrink)
+        degraded, amounts = degrade(clean, wanted, rng, self.banks, depth)
+        return degraded, clean, amounts
 
     def draw(self, task: str, rng: Generator) -> tuple[Image, Image]:
         """One (degraded, clean) crop of `task`, float32 (crop, crop, 3)."""
@@ -134,6 +171,13 @@ class Synthesis:
             photo, metres = corpus.depth[int(rng.integers(len(corpus.depth)))]
             clean, depth = crop_alike((photo, metres), self.crop, rng, shrink=0.8)
             return add_haze(clean, rng, depth), clean
+        if task == "blur" and corpus.blurred and rng.random() < 0.3:
+            pair = corpus.blurred[int(rng.integers(len(corpus.blurred)))]
+            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.3)
+            return degraded, clean
+        if task == "compound":
+            degraded, clean, _ = self._compound(rng)
+            return degraded, clean
         photo = corpus.clean[int(rng.integers(len(corpus.clean)))]
         # Haze and darkness are read off large regions: show more of the picture in a crop.
         shrink = {"haze": 0.9, "lowlight": 0.7}.get(task, 0.3)
@@ -144,17 +188,19 @@ class Synthesis:
         """`clean` (H, W, 3) as a camera would give it under `task`, same shape."""
         match task:
             case "rain":
-                return add_rain(clean, rng, self.streaks, self.corpus.rain_layers)
+                return add_rain(clean, rng, self.banks.streaks, self.banks.rain_layers)
             case "lowlight":
                 return add_lowlight(clean, rng)
             case "haze":
                 return add_haze(clean, rng)
             case "snow":
-                return add_snow(clean, rng, self.flakes, self.corpus.snow_layers)
+                return add_snow(clean, rng, self.banks.flakes, self.banks.snow_layers)
             case "blur":
-                return add_blur(clean, rng, self.kernels)
+                return add_blur(clean, rng, self.banks.kernels)
             case "noise":
                 return add_noise(clean, rng)
             case "clean":
                 return clean
+            case "compound":
+                return degrade(clean, companions(chosen(MAIN, rng), rng), rng, self.banks)[0]
         raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
