@@ -27,6 +27,7 @@ from .encode import SUFFIXES as SUFFIXES
 from .encode import encode, losses
 from .exif import read_orientation
 from .header import EXIF, PLAIN, Coding, Data
+from .scratch import trim
 
 
 @dataclass
@@ -115,6 +116,7 @@ def _opened(path: Path) -> Iterator[tuple[Data, int]]:
             if os.fstat(file.fileno()).st_size == 0:
                 raise PhotoError("the file is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                trim(mapped)
                 yield mapped, file.fileno()
     except FileNotFoundError:
         raise PhotoError(f"{path}: no such file") from None

@@ -6,6 +6,7 @@ on the picture need not know. The file is in the system's folder for temporary f
 gone with the array.
 """
 
+import contextlib
 import mmap
 import os
 import tempfile
@@ -42,7 +43,7 @@ def empty_picture(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
             f"no room for {size / 1e9:.1f} GB in {tempfile.gettempdir()} "
             f"({error.strerror or error}); TMPDIR names another folder"
         ) from error
-    _trim(pages)
+    trim(pages)
     return np.frombuffer(pages, dtype).reshape(shape)
 
 
@@ -59,8 +60,8 @@ def bands(pixels: Array, size: int = 8 << 20) -> list[slice]:
     return [slice(top, min(top + rows, len(pixels))) for top in range(0, len(pixels), rows)]
 
 
-def _trim(pages: mmap.mmap) -> None:
-    """Have the pages of a new picture given back as long as it lives."""
+def trim(pages: mmap.mmap) -> None:
+    """Have the pages of a mapped file given back as long as it is mapped."""
     if not hasattr(mmap, "MADV_DONTNEED"):  # Windows trims by itself
         return
     with _LOCK:
@@ -76,14 +77,17 @@ def _trim_all() -> None:
             _MAPS[:] = [known for known in _MAPS if known() is not None]
             if not _MAPS:
                 return
-        for known in list(_MAPS):
-            _give_back(known())
+        give_back()
 
 
-def _give_back(pages: mmap.mmap | None) -> None:
-    """In a function of its own: a name in the thread's loop would keep the last picture alive."""
-    if pages is not None:
-        pages.madvise(mmap.MADV_DONTNEED)
+def give_back() -> None:
+    """Give back all pages now, where many are touched faster than a thread on a busy machine is
+    woken."""
+    for known in list(_MAPS):
+        pages = known()
+        if pages is not None:
+            with contextlib.suppress(ValueError):  # closed meanwhile
+                pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _reserve(descriptor: int, size: int) -> None:

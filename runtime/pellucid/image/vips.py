@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PhotoError
-from .scratch import empty_picture
+from .scratch import empty_picture, give_back
 
 Array = NDArray[Any]
 
@@ -91,6 +91,7 @@ def read_pixels(picture: Any) -> Array:
             count = min(rows, height - top)
             strip = np.frombuffer(region.fetch(0, top, width, count), stored)
             pixels[top : top + count] = strip.reshape(count, *shape[1:])
+            give_back()
     except pyvips().Error as error:
         raise unreadable(error) from error
     return pixels
