@@ -53,7 +53,9 @@ class StudentLoss:
             asked = float(torch.rand(1, generator=generator)) < losses.teacher_share
             teacher = teacher if asked else None
         seen = at_some_call(network, batch, generator, losses.later)
-        restored = network(seen.degraded, told_scene(network, seen, generator)).float()
+        scene = told_scene(network, seen, generator)
+        given = (seen.degraded,) if scene is None else (seen.degraded, scene)
+        restored = network(*given).float()
         error = rms(restored, seen.clean)  # (B,)
         if teacher is not None:
             weight = annealed(losses.teacher, losses.teacher_end, self.progress)
