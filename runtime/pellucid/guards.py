@@ -211,7 +211,8 @@ def _small_luma(colour: Array) -> NDArray[np.uint8]:
     means would dim a star."""
     step = -(-max(colour.shape[:2]) // SKY_SIDE)
     brightest = colour.max(axis=2) if step == 1 else _brightest(colour, step)
-    return np.asarray(brightest / (LEVEL * full_scale(colour.dtype)), np.uint8)
+    codes = np.clip(brightest / (LEVEL * full_scale(colour.dtype)), 0.0, 255.0)
+    return np.asarray(codes, np.uint8)
 
 
 def _brightest(colour: Array, step: int) -> Array:
@@ -230,7 +231,7 @@ def is_toned(colour: Array) -> bool:
     )
     if colour.shape[2] == 1 or sample.mean() < 255.0 * DARK:
         return False
-    code = sample.mean(axis=1).astype(int)
+    code = np.clip(sample.mean(axis=1), 0.0, 255.0).astype(int)  # floats may leave 0..1 a little
     low, high = np.percentile(code, (5, 95))
     if high - low < TONED_RANGE:
         return False

@@ -240,3 +240,12 @@ def test_drawn_is_what_has_exact_colours() -> None:
     assert not is_drawn(photo)
     assert not is_drawn(typed(0.01 * picture(160, 240, 3), np.uint8)), "dark: few codes"
     assert not is_drawn(page[:7])
+
+
+@pytest.mark.parametrize("look", [is_toned, is_drawn, is_night_sky, is_flat, is_grey])
+@pytest.mark.parametrize("seed", range(4))
+def test_floats_that_leave_the_range_a_little_are_looked_at(look: Any, seed: int) -> None:
+    """Noise that nobody clipped: below 0 and above 1, dark and bright pictures."""
+    noise = np.random.default_rng(seed).standard_normal((64, 96, 3)).astype(np.float32)
+    for level in (0.02, 0.5, 0.98):
+        assert isinstance(look(level + 0.2 * noise), bool)
