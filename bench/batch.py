@@ -75,8 +75,8 @@ def cpu_seconds() -> float:
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (entry / "environ").read_bytes():
-                told = (entry / "stat").read_text().rpartition(")")[2].split()
-                ticks += int(told[11]) + int(told[12])
+                counters = (entry / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(counters[11]) + int(counters[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

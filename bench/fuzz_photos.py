@@ -90,15 +90,15 @@ def outcome(data: bytes) -> str:
     return "noted" if photo.notes else "read"
 
 
-def run_batch(first: int, count: int, told: Any) -> None:
+def run_batch(first: int, count: int, pipe: Any) -> None:
     """In a child process: (seed, outcome) of each file; the seed comes first."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     made = sources()
     for seed in range(first, first + count):
-        told.send((seed, ""))
+        pipe.send((seed, ""))
         random = np.random.default_rng(seed)
-        told.send((seed, outcome(mutated(made[seed % len(made)], random))))
-    told.close()
+        pipe.send((seed, outcome(mutated(made[seed % len(made)], random))))
+    pipe.close()
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def measure(
     the machine does meets both. ratio: time over the reference's; int8 too is against its f32.
     """
     deployed = fold(network)
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "gmac": count_macs(network, (1, 3, height, width)).total / 1e9,
         "params": sum(p.numel() for p in deployed.parameters()),
     }
@@ -74,12 +74,12 @@ def measure(
                 if index:
                     times[engine].append(pair)
     for engine, pairs in times.items():
-        told[engine] = {
+        record[engine] = {
             "ratio": statistics.median(own / ref for own, ref in pairs),
             "ms": 1e3 * statistics.median(own for own, _ in pairs),
             "reference_ms": 1e3 * statistics.median(ref for _, ref in pairs),
         }
-    return told
+    return record
 
 
 def _seconds(call: Call) -> float:
@@ -178,12 +178,12 @@ def _onnxruntime(path: Path, threads: int) -> Call:
 def _openvino(path: Path, threads: int) -> Call:
     import openvino
 
-    told = {
+    record = {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = openvino.compile_model(openvino.convert_model(path), "CPU", told)
+    compiled = openvino.compile_model(openvino.convert_model(path), "CPU", record)
     request = compiled.create_infer_request()
     feed = _feed(list(compiled.inputs[0].shape))
     return lambda: request.infer([feed])

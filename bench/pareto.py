@@ -47,11 +47,13 @@ def read_ours(weights: Path, report: Path) -> Ours:
     student, provenance = load_student(weights)
     macs = macs_per_pixel(student)
     found = Ours(provenance.preset, {}, {})
-    for told in json.loads(report.read_text())["sets"]:
-        figure = "psnr_y" if told["headline"] == "y" else "psnr"
-        gmac = told["steps"] * macs * PIXELS / 1e9
-        found.steps.setdefault(told["name"], []).append((gmac, told["means"][f"{figure}_out"]))
-        found.given[told["name"]] = told["means"][f"{figure}_in"]
+    for measured in json.loads(report.read_text())["sets"]:
+        figure = "psnr_y" if measured["headline"] == "y" else "psnr"
+        gmac = measured["steps"] * macs * PIXELS / 1e9
+        found.steps.setdefault(measured["name"], []).append(
+            (gmac, measured["means"][f"{figure}_out"])
+        )
+        found.given[measured["name"]] = measured["means"][f"{figure}_in"]
     return found
 
 

@@ -77,19 +77,19 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     network.load_state_dict(weights)
     network.eval()
     device = next(network.parameters()).device
-    told: Results = {"steps": step, "minutes": args.minutes, "task": args.task}
+    record: Results = {"steps": step, "minutes": args.minutes, "task": args.task}
 
-    told["crops"] = crops.psnr(system.restore, device)
+    record["crops"] = crops.psnr(system.restore, device)
     if args.dev is not None:
         scores = DevSet.load(args.dev, pairs=16).measure(partial(restore_picture, system))
-        told["watched"] = {set_name: after for set_name, (_, after) in scores.figures.items()}
-    return told
+        record["watched"] = {set_name: after for set_name, (_, after) in scores.figures.items()}
+    return record
 
 
-def quality(told: Results) -> tuple[str, float]:
+def quality(record: Results) -> tuple[str, float]:
     """(what was judged, mean dB) of a candidate's training: the watched sets, or held-out crops."""
-    figures = told.get("watched") or told["crops"]
-    kind = "" if told.get("watched") else "held-out synthetic crops: "
+    figures = record.get("watched") or record["crops"]
+    kind = "" if record.get("watched") else "held-out synthetic crops: "
     return kind + ", ".join(figures), sum(figures.values()) / len(figures)
 
 
@@ -103,19 +103,19 @@ def plot(results: Results, engine: str, path: Path) -> None:
     from matplotlib import pyplot
 
     both = {
-        name: told
-        for name, told in results["candidates"].items()
-        if "training" in told and "latency" in told
+        name: record
+        for name, record in results["candidates"].items()
+        if "training" in record and "latency" in record
     }
     if not both:
         sys.exit("error: nothing has both latency and dB yet; run with --train DATA first")
-    judged = {quality(told["training"])[0] for told in both.values()}
+    judged = {quality(record["training"])[0] for record in both.values()}
     if len(judged) > 1:
         sys.exit(f"error: candidates were judged on different pictures: {'; '.join(judged)}")
     figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
     points = [
-        (told["latency"][engine]["ratio"], quality(told["training"])[1], name)
-        for name, told in both.items()
+        (record["latency"][engine]["ratio"], quality(record["training"])[1], name)
+        for name, record in both.items()
     ]
     front: list[tuple[float, float]] = []
     for index, (ratio, db, name) in enumerate(sorted(points)):
@@ -126,7 +126,7 @@ def plot(results: Results, engine: str, path: Path) -> None:
         if not front or db > front[-1][1]:
             front.append((ratio, db))
     axes.plot(*zip(*front, strict=True), color="tab:blue", linewidth=1, label="Pareto front")
-    minutes = {told["training"]["minutes"] for told in both.values()}
+    minutes = {record["training"]["minutes"] for record in both.values()}
     axes.set(
         xlabel=f"time of one step / time of 8 GMAC of 3x3 convolutions ({engine})",
         ylabel=f"dB, {judged.pop()}",
@@ -169,18 +169,18 @@ def main() -> int:
         return 0
     torch.set_num_threads(args.threads)
     for name in args.only or CANDIDATES:
-        told = results["candidates"].setdefault(name, {})
-        if "latency" not in told:
+        record = results["candidates"].setdefault(name, {})
+        if "latency" not in record:
             torch.manual_seed(0)
             network = CANDIDATES[name]()
-            told["latency"] = measure(
+            record["latency"] = measure(
                 network, args.height, args.width, args.threads, args.rounds, args.engines
             )
             save(args.out, results)
-        if args.train is not None and name not in TIMED_ONLY and "training" not in told:
-            told["training"] = train_one(name, args, args.out)
+        if args.train is not None and name not in TIMED_ONLY and "training" not in record:
+            record["training"] = train_one(name, args, args.out)
             save(args.out, results)
-        speed = told["latency"]
+        speed = record["latency"]
         engines = {k: v["ratio"] for k, v in speed.items() if isinstance(v, dict)}
         ratios = "  ".join(f"{engine} {ratio:.2f}" for engine, ratio in engines.items())
         print(f"{name:30} {speed['gmac']:6.1f} GMAC  {ratios}", flush=True)

@@ -84,8 +84,8 @@ def _restore(page: Any, photo: bytes) -> tuple[float, float]:
             break
     done.set()
     watcher.join()
-    told = page.locator("#facts").inner_text().split(" · ")[2]
-    value, unit = told.split()
+    fact = page.locator("#facts").inner_text().split(" · ")[2]
+    value, unit = fact.split()
     return float(value) / (1000 if unit == "ms" else 1), peak[0]
 
 

@@ -81,9 +81,9 @@ class _Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
 def loss_of(logits: Tensor, amounts: Tensor, least: Tensor) -> Tensor:
     """The formula above, mean over what is known; all (B, 7), amounts NaN where unknown. -> ()."""
     known = ~amounts.isnan()
-    told = torch.where(known, amounts, 0.0)
-    told = torch.where(least, torch.maximum(told, logits.detach().sigmoid()), told)
-    losses = F.binary_cross_entropy_with_logits(logits, told, reduction="none")
+    target = torch.where(known, amounts, 0.0)
+    target = torch.where(least, torch.maximum(target, logits.detach().sigmoid()), target)
+    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (losses * known).sum() / known.sum()
 
 

@@ -79,16 +79,16 @@ def load_teacher(folder: Path, kinds: Mapping[str, SystemKind] = SYSTEMS) -> Sys
     weights: dict[str, Tensor] = {}
     for path in paths:
         tensors, header = read_tensors(path)
-        told: dict[str, Any] = json.loads(header[KEY])
+        entry: dict[str, Any] = json.loads(header[KEY])
         weights |= {name: tensor.float() for name, tensor in tensors.items()}
     # The first files held DiffUIR alone, under "recipe".
-    name, told = told.get("system", "diffuir"), told.get("recipe", told)
+    name, entry = entry.get("system", "diffuir"), entry.get("recipe", entry)
     if name not in kinds:
         raise ValueError(
             f"{folder} holds a system named {name!r}, which is none of {', '.join(kinds)}; say "
             "where it is: --system MODULE:KIND, or load_teacher(folder, kinds)"
         )
-    system = kinds[name].from_header(told)
+    system = kinds[name].from_header(entry)
     system.network.load_state_dict(weights)
     system.network.eval().requires_grad_(False)
     return system

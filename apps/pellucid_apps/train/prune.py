@@ -62,14 +62,14 @@ def _run(
     single_thread_opencv()
     weights = find_weights(str(weights))
     try:
-        wide, told = load_student(weights)
+        wide, provenance = load_student(weights)
         crops = None if data is None else ValidationCrops.draw(load_corpus(data), CROPS, 96)
         done = prune_student(wide, macs_ratio, parameters, crops)
     except ValueError as error:
         raise PellucidError(str(error)) from error
-    preset = f"{told.preset}-pruned"
-    made = f"pruned to {done.macs_ratio:.2f} of the operations of: {told.recipe}"
-    kept = replace(told, preset=preset, recipe=made, date=str(date.today()))
+    preset = f"{provenance.preset}-pruned"
+    made = f"pruned to {done.macs_ratio:.2f} of the operations of: {provenance.recipe}"
+    kept = replace(provenance, preset=preset, recipe=made, date=str(date.today()))
     out.mkdir(parents=True, exist_ok=True)
     save_student(out / "pruned.safetensors", done.student, kept)
     print(
@@ -88,11 +88,13 @@ def _finetune(weights: Path, out: Path, data: Path, minutes: float, workers: int
     from pellucid_student.weights import load_student
 
     start = out / "pruned.safetensors"
-    network, told = load_student(start)
+    network, provenance = load_student(start)
     teacher = load_frozen_teacher(weights)
     training = replace(STUDENT_TRAIN, lr=FINETUNE_LR, workers=workers)
     config = RunConfig(network.config, start, train=training)
     session = Session(str(data), out, hold_out=False)
     if session.run(lambda corpus: train_student(config, corpus, out, minutes, teacher)):
-        done = keep_student(config, out, told.preset, told.datasets, told.license, teacher)
+        done = keep_student(
+            config, out, provenance.preset, provenance.datasets, provenance.license, teacher
+        )
         print(f"wrote {done}")

@@ -56,7 +56,7 @@ def qat(
 
     weights = find_weights(str(weights))
     try:
-        student, told = load_student(weights)
+        student, provenance = load_student(weights)
         learnt, held = hold_out(load_corpus(data))
     except ValueError as error:
         raise PellucidError(str(error)) from error
@@ -78,8 +78,8 @@ def qat(
     print(f"8 bits cost at most {found.drop_db:.3f} dB of a task on photos held back")
     for name in found.kept_float:
         print(f"  stays in float: {name}")
-    made = f"{told.recipe}; then {step} steps at {FINETUNE_LR:g} imitating 8 bits"
-    kept = replace(told, recipe=made, steps=told.steps + step, date=str(date.today()))
+    made = f"{provenance.recipe}; then {step} steps at {FINETUNE_LR:g} imitating 8 bits"
+    kept = replace(provenance, recipe=made, steps=provenance.steps + step, date=str(date.today()))
     try:
         told_of = card(in_floats(deployed), kept, steps=1)
         done = write_onnx(Restoration(deployed, 1), told_of, out / "model_qat.onnx", INT8_FLOOR_DB)

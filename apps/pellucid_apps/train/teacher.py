@@ -70,5 +70,7 @@ def teacher(
     if session.run(lambda corpus: train_teacher(made, plan, corpus, out, minutes, session.began)):
         for path in keep_teacher(made, out, dataset or [], licence):
             print(f"wrote {path}")
-        told = f"--teacher {out} --data {data} -o runs/student --weights-licence {quote(licence)}"
-        print(f"next: pellucid train student {told}")
+        command_options = (
+            f"--teacher {out} --data {data} -o runs/student --weights-licence {quote(licence)}"
+        )
+        print(f"next: pellucid train student {command_options}")

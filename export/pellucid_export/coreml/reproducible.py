@@ -18,9 +18,11 @@ def make_reproducible(package: Path) -> None:
         model.description.metadata.userDefined.pop(_DATE, None)
         file.write_bytes(model.SerializeToString(deterministic=True))
     manifest = package / "Manifest.json"
-    told = json.loads(manifest.read_text())
+    contents = json.loads(manifest.read_text())
     items = {key: str(uuid.uuid5(_NAMESPACE, item["path"])) for key, item in
-             told["itemInfoEntries"].items()}  # fmt: skip
-    told["itemInfoEntries"] = {items[key]: item for key, item in told["itemInfoEntries"].items()}
-    told["rootModelIdentifier"] = items[told["rootModelIdentifier"]]
-    manifest.write_text(json.dumps(told, indent=4, sort_keys=True) + "\n")
+             contents["itemInfoEntries"].items()}  # fmt: skip
+    contents["itemInfoEntries"] = {
+        items[key]: item for key, item in contents["itemInfoEntries"].items()
+    }
+    contents["rootModelIdentifier"] = items[contents["rootModelIdentifier"]]
+    manifest.write_text(json.dumps(contents, indent=4, sort_keys=True) + "\n")

@@ -40,9 +40,9 @@ def find_camera(wanted: str) -> int:
     cameras = list_cameras()
     hits = [(index, name) for index, name in cameras if wanted.lower() in name.lower()]
     if len(hits) != 1:
-        told = ", ".join(f"{index}: {name}" for index, name in hits or cameras) or "none"
+        names = ", ".join(f"{index}: {name}" for index, name in hits or cameras) or "none"
         fault = "several cameras match" if hits else "no file, folder or camera is called"
-        raise FrameError(f"{fault} {wanted!r}; cameras: {told} (pellucid live --list)")
+        raise FrameError(f"{fault} {wanted!r}; cameras: {names} (pellucid live --list)")
     return hits[0][0]
 
 

@@ -31,7 +31,7 @@ class RunState:
 
 def save(path: Path, config: Any, processes: int, state: RunState) -> None:
     """Write the checkpoint under a temporary name, then rename: a kill leaves the previous one."""
-    told = {
+    saved = {
         "config": asdict(config) | {"processes": processes},
         "step": state.step,
         "elapsed": state.elapsed,
@@ -41,7 +41,7 @@ def save(path: Path, config: Any, processes: int, state: RunState) -> None:
         "optimizer": state.optimizer.state_dict(),
     }
     partial = path.with_suffix(".partial")
-    torch.save(told, partial)
+    torch.save(saved, partial)
     os.replace(partial, path)
 
 
@@ -53,20 +53,20 @@ def resume(path: Path, config: Any, processes: int, state: RunState) -> None:
     """
     if not path.exists():
         return
-    told = torch.load(path, weights_only=True, map_location="cpu")
-    ours, theirs = asdict(config) | {"processes": processes}, {"processes": 1} | told["config"]
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    ours, theirs = asdict(config) | {"processes": processes}, {"processes": 1} | saved["config"]
     differs = [k for k in ours if k not in _FREE and ours[k] != theirs.get(k)]
     if differs:
         listed = ", ".join(f"{k}: {theirs.get(k)} then, {ours[k]} now" for k in differs)
         raise _refusal(path, f"was written by another recipe ({listed})")
-    if state.data and told.get("data") and told["data"] != state.data:
-        raise _refusal(path, f"was trained on other data: {told['data']} then, {state.data} now")
-    if difference := _difference(told["model"], state.model.state_dict()):
+    if state.data and saved.get("data") and saved["data"] != state.data:
+        raise _refusal(path, f"was trained on other data: {saved['data']} then, {state.data} now")
+    if difference := _difference(saved["model"], state.model.state_dict()):
         raise _refusal(path, f"holds another network, of another --preset perhaps ({difference})")
-    state.model.load_state_dict(told["model"])
-    state.average.load_state_dict(told["average"])
-    state.optimizer.load_state_dict(told["optimizer"])
-    state.step, state.elapsed = int(told["step"]), float(told["elapsed"])
+    state.model.load_state_dict(saved["model"])
+    state.average.load_state_dict(saved["average"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.step, state.elapsed = int(saved["step"]), float(saved["elapsed"])
 
 
 def _refusal(path: Path, what: str) -> ValueError:
@@ -93,13 +93,13 @@ def averaged_weights(folder: Path) -> tuple[dict[str, Tensor], int]:
     if not path.exists():
         raise ValueError(f"{path}: no checkpoint yet; train first")
     prefix = "module."
-    told = torch.load(path, weights_only=True, map_location="cpu")
+    saved = torch.load(path, weights_only=True, map_location="cpu")
     average = {
         name.removeprefix(prefix): value
-        for name, value in told["average"].items()
+        for name, value in saved["average"].items()
         if name.startswith(prefix)
     }
-    return average, int(told["step"])
+    return average, int(saved["step"])
 
 
 def run_so_far(folder: Path) -> tuple[int, float]:
@@ -107,5 +107,5 @@ def run_so_far(folder: Path) -> tuple[int, float]:
     path = folder / "state.pt"
     if not path.exists():
         return 0, 0.0
-    told = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    return int(told["step"]), float(told["elapsed"])
+    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    return int(saved["step"]), float(saved["elapsed"])
