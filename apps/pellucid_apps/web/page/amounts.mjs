@@ -1,7 +1,8 @@
 // How much of each degradation a picture has, what is chosen to be restored, and what follows: the
 // rules of pellucid/estimator.py and pellucid/degradations.py. A model without an estimator names
 // no degradations and restores whatever it sees.
-import { reduce, windowPlanes } from "./scene.mjs";
+import { isDrawn, isNightSky, isToned } from "./guards.mjs";
+import { reduce, round, windowPlanes } from "./scene.mjs";
 import { roundUp } from "./tiles.mjs";
 
 export const FOUND = 0.3; // an amount from here on is worth restoring
@@ -10,10 +11,21 @@ const WHOLE_PIXELS = 2 ** 20; // larger pictures are judged reduced
 const FINE = ["noise", "jpeg"]; // but these in windows of the original
 const [WINDOW, WINDOWS] = [256, 3];
 
-// Amounts of a whole picture in the card's order.
+// Amounts of a whole picture in the card's order. Of a sky of stars and of drawings all are 0: they
+// are meant so. Toned pictures are judged by one channel: their cast is meant.
 export async function measureAmounts(picture, model) {
+  if (!model.card.degradations.length) return [];
+  const amounts = await measure(isToned(picture) ? oneChannel(picture) : picture, model);
+  if (actsOn(amounts) && (isNightSky(picture) || isDrawn(picture))) amounts.fill(0);
+  return amounts;
+}
+
+function oneChannel({ width, height, rgb }) {
+  return { width, height, rgb: rgb.map((_, p) => rgb[p - (p % 3) + 1]) };
+}
+
+async function measure(picture, model) {
   const { degradations, multiple } = model.card;
-  if (!degradations.length) return [];
   const judge = async (seen, left, top, width, height) => {
     const [wide, high] = [roundUp(width, multiple), roundUp(height, multiple)];
     const planes = new Float32Array(3 * wide * high);
@@ -24,10 +36,10 @@ export async function measureAmounts(picture, model) {
   const { width, height } = picture;
   const scale = Math.sqrt(WHOLE_PIXELS / (width * height));
   if (scale >= 1) return judge(picture, 0, 0, width, height);
-  const small = reduce(picture, Math.round(width * scale), Math.round(height * scale));
+  const small = reduce(picture, Math.max(1, round(width * scale)), Math.max(1, round(height * scale)));
   const amounts = await judge(small, 0, 0, small.width, small.height);
   const starts = (side) =>
-    new Set(Array.from({ length: WINDOWS }, (_, n) => Math.round((Math.max(0, side - WINDOW) * n) / (WINDOWS - 1))));
+    new Set(Array.from({ length: WINDOWS }, (_, n) => round((Math.max(0, side - WINDOW) * n) / (WINDOWS - 1))));
   const windows = [];
   for (const top of starts(height))
     for (const left of starts(width))

@@ -1,5 +1,5 @@
 // What restoring leaves alone, as pellucid/guards.py has it: hidden pixels, black bars, flat
-// pictures; and whether a picture is grey.
+// pictures; and whether a picture is grey, toned, drawn or a sky of stars.
 
 const BAR_BLACK = 20; // brightest level of a black bar
 const BAR_SPREAD = 2;
@@ -9,6 +9,16 @@ const DARK = 32; // mean under which colours are too faint to call a picture gre
 const TONED = 4; // levels by which the colours of a toned picture may stray
 const TONED_RANGE = 32; // of brightness, at least, over which its colours are compared
 const TONED_SIDE = 256; // px that are looked at
+// Levels of the sky at most, of its brightest parts over it, of a star over them.
+const [SKY_DARK, SKY_EVEN, SKY_BRIGHT] = [40, 12, 100];
+const SKY_POINTS = 40; // stars at least
+const SKY_POINT = 0.012; // side of what is a point, as a share of the picture's long side
+const SKY_SIDE = 512; // px
+const CELL = 8; // px
+const DRAWN_CELLS = 64; // about so many in each direction are looked at
+const DRAWN_RANGE = 64; // levels between the darkest and the brightest, at least
+const DRAWN_DARK = 12; // levels that most pixels exceed
+const DRAWN_SHARE = 0.85;
 const RINGING = 8; // rows that JPEG blurs a bar's edge over
 
 // {left, top, part: {width, height, rgb, visible or null, grey}} to be restored; null: nothing.
@@ -164,7 +174,7 @@ export function isGrey(rgb) {
 }
 
 // Whether a picture is a toned monochrome, such as sepia: its brightness tells its colours.
-function isToned({ width, height, rgb }) {
+export function isToned({ width, height, rgb }) {
   const step = Math.max(1, Math.floor(Math.max(width, height) / TONED_SIDE));
   const sample = []; // [code, r, g, b]
   let total = 0;
@@ -194,4 +204,108 @@ function percentile(values, share) {
   const at = share * (sorted.length - 1);
   const low = Math.floor(at);
   return sorted[low] + (at - low) * (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]);
+}
+
+// The same of whole levels, of which counts[level] are given.
+function percentileOf(counts, share) {
+  const at = share * (counts.reduce((sum, count) => sum + count, 0) - 1);
+  const nth = (n) => {
+    let level = 0;
+    for (let seen = counts[0]; seen <= n; seen += counts[++level]);
+    return level;
+  };
+  const low = nth(Math.floor(at));
+  return low + (at - Math.floor(at)) * (nth(Math.ceil(at)) - low);
+}
+
+function countLevels(levels) {
+  const counts = new Uint32Array(256);
+  for (const level of levels) counts[level]++;
+  return counts;
+}
+
+// Whether a picture is text, an interface or a drawing: nearly all of its cells have a colour that
+// a quarter of their pixels share exactly.
+export function isDrawn({ width, height, rgb }) {
+  const [down, across] = [height, width].map((side) => Math.floor(side / CELL));
+  if (!down || !across) return false;
+  const [rows, columns] = [down, across].map((count) => Math.max(1, Math.floor(count / DRAWN_CELLS)));
+  const counts = [0, 1, 2].map(() => new Uint32Array(256));
+  const codes = new Uint32Array(CELL * CELL);
+  let [cells, shared] = [0, 0];
+  for (let row = 0; row < down; row += rows)
+    for (let column = 0; column < across; column += columns) {
+      for (let i = 0; i < codes.length; i++) {
+        const p = 3 * ((CELL * row + Math.floor(i / CELL)) * width + CELL * column + (i % CELL));
+        for (let c = 0; c < 3; c++) counts[c][rgb[p + c]]++;
+        codes[i] = (rgb[p] << 16) | (rgb[p + 1] << 8) | rgb[p + 2];
+      }
+      codes.sort();
+      const alike = codes.length / 4 - 1;
+      cells++;
+      if (codes.some((code, i) => i >= alike && code === codes[i - alike])) shared++;
+    }
+  const range = Math.max(...counts.map((of) => percentileOf(of, 0.99) - percentileOf(of, 0.01)));
+  const middle = Math.max(...counts.map((of) => percentileOf(of, 0.5)));
+  return range >= DRAWN_RANGE && middle >= DRAWN_DARK && shared / cells >= DRAWN_SHARE;
+}
+
+// Whether a picture is an even dark with many bright points: stars, not a dark photo.
+export function isNightSky(picture) {
+  const { width, height, luma } = brightest(picture);
+  const side = Math.max(3, Math.round(SKY_POINT * Math.max(width, height)) | 1);
+  const eroded = extreme(luma, width, height, side, Math.min);
+  const without = extreme(eroded, width, height, side, Math.max); // morphological opening
+  const counts = countLevels(without);
+  const median = percentileOf(counts, 0.5);
+  if (median > SKY_DARK || percentileOf(counts, 0.999) > 1.3 * median + SKY_EVEN) return false;
+  return countIslands(luma.map((v, i) => (v - without[i] > SKY_BRIGHT ? 1 : 0)), width, height) >= SKY_POINTS;
+}
+
+// Reduced to SKY_SIDE px at most, by the largest value of each cell and channel.
+function brightest({ width, height, rgb }) {
+  const step = Math.ceil(Math.max(width, height) / SKY_SIDE);
+  const [wide, high] = [width, height].map((side) => Math.ceil(side / step));
+  const luma = new Uint8Array(wide * high);
+  for (let y = 0, p = 0; y < height; y++)
+    for (let x = 0; x < width; x++, p += 3) {
+      const at = Math.floor(y / step) * wide + Math.floor(x / step);
+      luma[at] = Math.max(luma[at], rgb[p], rgb[p + 1], rgb[p + 2]);
+    }
+  return { width: wide, height: high, luma };
+}
+
+// Smallest or largest value (of: Math.min or Math.max) of the square about each pixel.
+function extreme(values, width, height, side, of) {
+  const reach = (side - 1) / 2;
+  const along = (from, length, stride) =>
+    from.map((value, i) => {
+      const place = Math.floor(i / stride) % length;
+      for (let k = -Math.min(reach, place); k <= Math.min(reach, length - 1 - place); k++)
+        value = of(value, from[i + k * stride]);
+      return value;
+    });
+  return along(along(values, width, 1), height, width);
+}
+
+// Groups of pixels that touch, corners included; `mask` is emptied.
+function countIslands(mask, width, height) {
+  let islands = 0;
+  for (let start = 0; start < mask.length; start++) {
+    if (!mask[start]) continue;
+    islands++;
+    mask[start] = 0;
+    for (const open = [start]; open.length; ) {
+      const at = open.pop();
+      const [y, x] = [Math.floor(at / width), at % width];
+      for (let row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row++)
+        for (let column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column++) {
+          const near = row * width + column;
+          if (!mask[near]) continue;
+          mask[near] = 0;
+          open.push(near);
+        }
+    }
+  }
+  return islands;
 }

@@ -74,8 +74,8 @@ async function tiles(picture, model, scene, job) {
     if (job.cancelled()) throw new Cancelled();
     windowPlanes(picture, column.start, row.start, layout.width, layout.height, planes);
     const restored = await model.run(planes, dims, scene);
-    if (picture.hold) holdHighlights(planes, restored);
     if (picture.grey) keepColour(planes, restored);
+    if (picture.hold) holdHighlights(planes, restored);
     keep(restored, layout, row, column, picture, out);
     job.progress((index + 1) / layout.windows.length);
   }

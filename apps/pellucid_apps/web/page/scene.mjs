@@ -5,7 +5,7 @@
 const ENLARGE = 8; // so that the measure's 4x4 means, and whole bands, are those of the thumbnail
 
 // As Python rounds: halves to even.
-function round(value) {
+export function round(value) {
   const low = Math.floor(value);
   if (value - low !== 0.5) return Math.round(value);
   return low % 2 === 0 ? low : low + 1;
