@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from pellucid import Restorer
+from pellucid.image.photo import read_photo
 from pellucid_apps.web.server import open_server
 from pellucid_apps.web.site import build_site, write_site
 
@@ -116,7 +117,15 @@ def give(page: Any, *files: File) -> None:
 
 
 def wait_done(page: Any, count: int = 1) -> None:
-    page.locator('#photos .mark[data-state="done"]').nth(count - 1).wait_for()
+    """Until so many photos are restored; if none is left to wait for, the test ends with why."""
+    marks = "document.querySelectorAll('#photos .mark"
+    page.wait_for_function(
+        f"""count => {marks}[data-state="done"]').length >= count || ({marks}').length &&
+          !{marks}:is([data-state="busy"], [data-state="queued"])').length)""",
+        arg=count,
+    )
+    names = [button.get_attribute("aria-label") for button in page.locator(".mark >> ..").all()]
+    assert page.locator('#photos .mark[data-state="done"]').count() >= count, names
 
 
 def download(page: Any) -> tuple[str, bytes]:
@@ -186,6 +195,70 @@ def test_steps_and_strength_are_those_of_the_command(
     assert_within_a_level(
         half, np.rint(pixels + 0.4 * (got.astype(float) - pixels)).astype(np.uint8)
     )
+
+
+def told_amounts(page: Any) -> dict[str, float]:
+    page.locator("#found-list output").first.wait_for()
+    labels = page.locator("#found-list label").all()
+    return {
+        label.locator("span").inner_text(): float(label.locator("output").get_attribute("title"))
+        for label in labels
+    }
+
+
+def switch(page: Any, name: str) -> Any:
+    return page.locator(f'#found-list input[aria-label^="Fix {name},"]')
+
+
+def test_what_is_found_is_that_of_the_command_and_can_be_switched(
+    open_page: Callable[..., Any], address: str, restorer: Restorer
+) -> None:
+    sample = next(data for name, data in build_site().items() if name.startswith("samples/rain"))
+    page = open_page(address)
+    page.locator("[data-sample*=rain]").click()
+    wait_done(page)
+    found = restorer.look(sample)
+    assert "rain" in found.names and "noise" not in found.names
+    assert told_amounts(page) == pytest.approx(dict(found.amounts), abs=0.02)
+    switched_on = {name for name in found.amounts if switch(page, name).is_checked()}
+    assert switched_on == set(found.names)
+
+    pixels = np.asarray(read_photo(sample).pixels, np.uint8)
+    give(page, png(pixels))  # the same without loss
+    wait_done(page, 2)
+    blind = pixels_of(download(page)[1])
+    assert_within_a_level(blind, restorer(pixels))
+    switch(page, "rain").uncheck(force=True)
+    wait_done(page, 2)
+    without = pixels_of(download(page)[1])
+    assert_within_a_level(without, restorer(pixels, ignore="rain"))
+    assert np.abs(without.astype(int) - blind).max() > 8
+    switch(page, "noise").check(force=True)
+    wait_done(page, 2)
+    forced = pixels_of(download(page)[1])
+    assert_within_a_level(forced, restorer(pixels, fix="all,noise", ignore="rain"))
+    assert np.abs(forced.astype(int) - without).max() > 8
+
+
+def test_drawings_and_photos_with_all_switched_off_are_left_as_they_are(
+    open_page: Callable[..., Any], address: str, restorer: Restorer
+) -> None:
+    drawing = np.kron(np.indices((30, 40)).sum(axis=0) % 2, np.full((4, 4), 200)) + 30
+    drawing = np.repeat(drawing[..., None], 3, axis=2).astype(np.uint8)  # "noise" by its pixels
+    pixels = scene(61, 97)
+    page = open_page(address)
+    give(page, png(drawing), png(pixels, "other.png"))
+    wait_done(page, 2)
+    np.testing.assert_array_equal(pixels_of(download(page)[1]), drawing)
+    assert "nothing found, left as it is" in page.locator("#facts").inner_text()
+    assert set(told_amounts(page).values()) == {0.0}
+    page.locator("#photos li > button:first-child").nth(1).click()
+    for name in restorer.look(pixels).names:
+        switch(page, name).uncheck(force=True)
+        wait_done(page, 2)
+    np.testing.assert_array_equal(pixels_of(download(page)[1]), pixels)
+    facts = page.locator("#facts").inner_text()
+    assert "left as it is" in facts and "nothing found" not in facts
 
 
 def test_exif_profile_and_orientation_are_kept(open_page: Callable[..., Any], address: str) -> None:

@@ -86,6 +86,7 @@ function drawFound(photo) {
     const [text, value, box] = ["span", "output", "input"].map((tag) => document.createElement(tag));
     text.textContent = name;
     value.textContent = amount.toFixed(1);
+    value.title = amount.toFixed(3);
     Object.assign(box, { type: "checkbox", checked: photo.fixes(name) });
     box.setAttribute("role", "switch");
     box.setAttribute("aria-label", `Fix ${name}, found ${amount.toFixed(1)}`);

@@ -42,8 +42,9 @@ export class Photo {
 
   facts() {
     if (!this.result) return this.file.name;
-    const { width, height, ms, engine, model, steps, notes, left } = this.result;
-    const nothing = left ? ["nothing found, left as it is"] : [];
+    const { width, height, ms, engine, model, steps, notes, left, found } = this.result;
+    const none = Object.values(found).every((amount) => amount < FOUND);
+    const nothing = left ? [none ? "nothing found, left as it is" : "left as it is"] : [];
     const time = ms < 950 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
     const many = steps > 1 ? `, ${steps} steps` : "";
     return [`${width} × ${height}`, `${model}${many}`, time, engine, ...nothing, ...notes].join(" · ");

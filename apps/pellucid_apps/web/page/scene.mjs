@@ -3,6 +3,7 @@
 // or 1 for each pixel that counts.
 
 const ENLARGE = 8; // so that the measure's 4x4 means, and whole bands, are those of the thumbnail
+const LEAST = 16; // sides of what the estimator takes at least
 
 // As Python rounds: halves to even.
 export function round(value) {
@@ -54,8 +55,10 @@ export function reduce({ width, height, rgb }, narrow, low) {
   return small;
 }
 
-// float32 planes (3, rows, columns) in [0, 1] of the picture's rows and columns by number.
-function planesOf(picture, rows, columns) {
+// float32 planes (3, rows, columns) in [0, 1] of the picture's rows and columns by number. Samples
+// consist of whole cells, so what is too small may be taken twice: means stay.
+function planesOf(picture, ...sides) {
+  const [rows, columns] = sides.map((side) => (side.length < LEAST ? [...side, ...side] : side));
   const planes = new Float32Array(3 * rows.length * columns.length);
   const size = rows.length * columns.length;
   let at = 0;
