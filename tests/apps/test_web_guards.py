@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pellucid.guards import is_drawn, is_night_sky, is_toned
 from pellucid.image.photo import read_photo
 from pellucid_apps.demo import SAMPLES
-from pellucid_apps.web.site import PAGE
+from pellucid_apps.web import PAGE
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
