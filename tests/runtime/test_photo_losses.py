@@ -200,3 +200,23 @@ def test_encoding_leaves_the_pixels_as_they_were() -> None:
     for suffix in (".jpg", ".png", ".webp", ".tif", ".avif", ".bmp"):
         Photo(image, {}).encode(suffix)
         assert np.array_equal(image, BASE)
+
+
+@pytest.mark.parametrize("name", [b"I\r\nT", b"\xffDAT"])
+def test_names_in_a_damaged_png_stay_in_one_line(name: bytes) -> None:
+    plain = made(Image.fromarray(BASE), "PNG")
+    with pytest.raises(PhotoError, match="wrong checksum") as caught:
+        read_photo(plain[:33] + struct.pack(">I", 0) + b"I" + name[1:] + bytes(4) + plain[33:])
+    assert str(caught.value).isascii() and "\n" not in str(caught.value)
+
+
+def test_a_message_with_foreign_bytes_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyvips cannot decode what a damaged file makes libvips say."""
+    from pellucid.image import vips
+
+    def stumble(*_: object, **__: object) -> None:
+        b"quoted \xe9".decode()
+
+    monkeypatch.setattr(vips.pyvips().Operation, "call", stumble)
+    with pytest.raises(PhotoError, match="damaged and cannot be decoded$"):
+        vips.open_picture("pngload", b"no picture")

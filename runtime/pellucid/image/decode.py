@@ -121,8 +121,7 @@ def _decode(header: Header, source: bytes | int) -> tuple[Array, Header]:
     fail_on = "truncated" if header.format == "jpeg" else "error"
     picture = vips.open_picture(_loader(header.format), source, fail_on=fail_on)
     check_size(picture.width, picture.height)
-    fields = set(picture.get_fields())
-    pages = picture.get("n-pages") if "n-pages" in fields else 1
+    pages = vips.field_of(picture, "n-pages", 1)
     if pages > 1:
         raise PhotoError(several(pages, header.format.upper()))
     pixels = vips.read_pixels(picture)
@@ -130,11 +129,11 @@ def _decode(header: Header, source: bytes | int) -> tuple[Array, Header]:
         return pixels, header
     blocks = dict(header.metadata)
     for block, field in _VIPS_BLOCKS.items():
-        if field in fields and (value := bytes(picture.get(field))):
+        if value := bytes(vips.field_of(picture, field, b"")):
             blocks[block] = value.rstrip(b"\0") if block == XMP else value
     if EXIF in blocks:  # libvips has turned the picture, as its own boxes say
         blocks[EXIF] = set_upright(blocks[EXIF].removeprefix(b"Exif\0\0"))
-    bits = picture.get("bits-per-sample") if "bits-per-sample" in fields else 8
+    bits = vips.field_of(picture, "bits-per-sample", 8)
     if pixels.dtype == np.uint16 and bits < 16:
         pixels |= pixels >> bits  # libvips moves codes up; so that white is 65535
     coding = replace(header.coding, bits=bits)

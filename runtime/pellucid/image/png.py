@@ -24,7 +24,7 @@ def read_png(data: Data) -> Header:
         body = bytes(data[start:stop]) if kind != b"IDAT" else b""
         # Damage in a chunk that matters (its name starts with a capital) is damage in the picture.
         if kind[:1].isupper() and _checksum(data, start, stop) != data[stop : stop + 4]:
-            refusal = f"the PNG is damaged: wrong checksum in its {kind.decode('latin-1')} chunk"
+            refusal = f"the PNG is damaged: wrong checksum in its {ascii(kind)[2:-1]} chunk"
         if kind == b"acTL" and (frames := struct.unpack_from(">I", body)[0]) > 1:
             refusal = refusal or several(frames, "PNG")
         elif kind == b"pHYs" and (resolution := from_phys(body)):

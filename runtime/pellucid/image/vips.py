@@ -62,8 +62,13 @@ def open_picture(loader: str, source: bytes | int, **options: object) -> Any:
             else vips.Source.new_from_memory(source)
         )
         return vips.Operation.call(f"{loader}_source", made, access="sequential", **options)
-    except vips.Error as error:
+    except (vips.Error, UnicodeDecodeError) as error:
         raise unreadable(error) from error
+
+
+def field_of(picture: Any, field: str, default: Any) -> Any:
+    """A field of a picture. Its fields are not listed: names in a damaged file may be no text."""
+    return picture.get(field) if picture.get_typeof(field) else default
 
 
 def read_pixels(picture: Any) -> Array:
@@ -92,7 +97,7 @@ def read_pixels(picture: Any) -> Array:
             strip = np.frombuffer(region.fetch(0, top, width, count), stored)
             pixels[top : top + count] = strip.reshape(count, *shape[1:])
             give_back()
-    except pyvips().Error as error:
+    except (pyvips().Error, UnicodeDecodeError) as error:
         raise unreadable(error) from error
     return pixels
 
@@ -162,6 +167,11 @@ def _target(file: Output, failed: list[OSError]) -> Any:
 
 def unreadable(error: Exception) -> PhotoError:
     """One sentence for an error of libvips: not supported, or damaged."""
+    if isinstance(error, UnicodeDecodeError):
+        # The message quotes a damaged file's bytes, at which pyvips stumbles before it has cleared
+        # them: without this the next error would be told with them too.
+        pyvips().vips_lib.vips_error_clear()
+        return PhotoError("it is damaged and cannot be decoded")
     reason = _one_line(str(error))
     if any(word in str(error) for word in _UNSUPPORTED):
         return PhotoError(f"this kind of file is not supported ({reason}); save it as PNG or TIFF")
