@@ -69,7 +69,7 @@ def train_one(name: str, args: argparse.Namespace, folder: Path) -> Results:
     torch.manual_seed(1)
     network = CANDIDATES[name]()
     config = replace(STUDENT_TRAIN, muon=BODY)
-    synthesis = Synthesis(training, 96, mix, hold=config.batch_size)
+    synthesis = Synthesis(training, 96, mix, samples_per_task=config.batch_size)
     system = OneCall(network)
     for _ in train(system, synthesis, config, folder / name, args.minutes):
         pass

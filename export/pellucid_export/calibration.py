@@ -57,9 +57,9 @@ def synthesised(clean: Path, count: int) -> list[Batch]:
     if not photos:
         raise ExportError(f"{clean}: no photos to synthesise calibration pictures from")
     noisy = count // 6
-    stream = Synthesis(Corpus(clean=photos), SIDE, MIX, hold=1)
+    stream = Synthesis(Corpus(clean=photos), SIDE, MIX, samples_per_task=1)
     samples = [stream.sample(seed=0, index=index)[0] for index in range(count - noisy)]
-    plain = Synthesis(Corpus(clean=photos), SIDE, CLEAN, hold=1)
+    plain = Synthesis(Corpus(clean=photos), SIDE, CLEAN, samples_per_task=1)
     generator = np.random.default_rng(0)
     for index in range(noisy):
         sigma = NOISE_SIGMAS[index % len(NOISE_SIGMAS)] / 255.0

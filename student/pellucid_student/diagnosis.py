@@ -94,7 +94,8 @@ def labelled(
     time, and their task numbers (N,). The user's own pairs have no labels and are left out."""
     synthetic = replace(synthesis.corpus, own=[])
     # Another stream than the training's own: the network must see the classifier's mistakes.
-    crops = _Crops(Synthesis(synthetic, synthesis.crop, MIX, hold=1), seed + 10_007, samples)
+    alone = Synthesis(synthetic, synthesis.crop, MIX, samples_per_task=1)
+    crops = _Crops(alone, seed + 10_007, samples)
     codes, tasks = [], []
     for pictures, numbers in DataLoader(crops, batch_size=16, num_workers=workers):
         codes.append(read(pictures))

@@ -16,7 +16,7 @@ def clips() -> Clips:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (2, 12, 14, 3)).astype(np.uint8)
     photos = [np.kron(picture, np.ones((16, 16, 1), np.uint8)) for picture in coarse]
-    return Clips(Synthesis(Corpus(photos), 64, hold=1), frames=3)
+    return Clips(Synthesis(Corpus(photos), 64, samples_per_task=1), frames=3)
 
 
 def spread(values: NDArray[np.float32]) -> float:

@@ -1,10 +1,10 @@
-"""Masks: kinds, the one convention, thickness and pasting."""
+"""Masks: their kinds and the one convention."""
 
 import numpy as np
 import pytest
 
 from pellucid_teacher.data import masks
-from pellucid_teacher.data.masks import MaskRecipe, draw_mask, paste, thickness
+from pellucid_teacher.data.masks import MaskRecipe, draw_mask
 
 KINDS = {"strokes": (1.0, 0.0, 0.0), "boxes": (0.0, 1.0, 0.0), "outpainting": (0.0, 0.0, 1.0)}
 
@@ -36,20 +36,3 @@ def test_retouching_holes_are_thin(seed: int) -> None:
     strokes_only = MaskRecipe(**{**vars(masks.RETOUCH), "kinds": KINDS["strokes"], "lines": (1, 1)})
     mask = draw_mask(np.random.default_rng(seed), 128, 128, strokes_only)
     assert mask.mean() < 0.5
-
-
-def test_thickness_of_a_band() -> None:
-    mask = np.zeros((40, 60), np.float32)
-    mask[:, 20:31] = 1.0  # 11 px wide: its middle is 6 px from the nearest known pixel
-    assert thickness(mask) == pytest.approx(12.0, abs=0.01)
-    assert thickness(np.ones((8, 8), np.float32)) == float("inf")
-    assert thickness(np.zeros((8, 8), np.float32)) == 0.0
-
-
-def test_known_pixels_come_back_bit_for_bit() -> None:
-    rng = np.random.default_rng(0)
-    given, filled = rng.random((2, 32, 32, 3), dtype=np.float32)
-    mask = (rng.random((32, 32)) < 0.3).astype(np.float32)
-    out = paste(filled, given, mask)
-    assert np.array_equal(out[mask == 0], given[mask == 0])
-    assert np.array_equal(out[mask == 1], filled[mask == 1])

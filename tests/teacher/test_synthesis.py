@@ -178,7 +178,7 @@ def test_shares_are_told_by_name() -> None:
 
 
 def test_a_batch_is_of_one_task(synthesis: Synthesis) -> None:
-    held = Synthesis(synthesis.corpus, 64, hold=4)
+    held = Synthesis(synthesis.corpus, 64, samples_per_task=4)
     tasks = [held.sample(0, i)[2] for i in range(16)]
     assert all(len(set(tasks[i : i + 4])) == 1 for i in range(0, 16, 4))
     assert tasks[::4] == held.cycle[:4]

@@ -65,7 +65,7 @@ def qat(
     if not Session(str(data), out, hold_out=False).run(
         lambda _: train(
             Student(model),
-            Synthesis(learnt, crop, hold=config.batch_size),
+            Synthesis(learnt, crop, samples_per_task=config.batch_size),
             config,
             out,
             minutes,

@@ -47,7 +47,7 @@ class Clips:
         """(degraded, clean, flow) of sample `index`."""
         rng = np.random.default_rng([seed, index])
         cycle = self.synthesis.cycle
-        clip = self.draw(cycle[index // self.synthesis.hold % len(cycle)], rng)
+        clip = self.draw(cycle[index // self.synthesis.samples_per_task % len(cycle)], rng)
         return clip.degraded, clip.clean, clip.flow
 
     def describe(self) -> str:

@@ -90,19 +90,5 @@ def outpainting(rng: Generator, height: int, width: int, recipe: MaskRecipe) -> 
     return mask
 
 
-def thickness(mask: Image) -> float:
-    """Twice the largest distance from inside a hole to its nearest known pixel, px: how far a
-    network must look to fill it. (H, W), 1 = to be filled; infinite if nothing is known."""
-    hole = (mask > 0.5).astype(np.uint8)
-    if hole.all():
-        return float("inf")
-    return 2.0 * float(cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
-
-
-def paste(filled: Image, given: Image, mask: Image) -> Image:
-    """Known pixels of `given` bit for bit, the hole of `filled`; (H, W, C) and (H, W)."""
-    return np.where(mask[..., None] > 0.5, filled, given)
-
-
 def _whole(rng: Generator, ends: tuple[int, int]) -> int:
     return int(rng.integers(ends[0], ends[1] + 1))

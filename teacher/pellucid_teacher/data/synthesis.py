@@ -83,10 +83,10 @@ class TaskMix:
 class Synthesis:
     """Draws degraded and clean crops, with the amounts between them, from a corpus.
 
-    hold: consecutive samples that share a task. With the batch size, every batch is of one task, so
-    that a step of fixed length is a fixed share of attention, however large the task's errors.
-    Streak layers, flake layers and blur kernels come from banks made once at the start, so that a
-    sample costs a window of a layer instead of a large convolution.
+    samples_per_task: consecutive samples that share a task. With the batch size, every batch is of
+    one task, so that a step of fixed length is a fixed share of attention, however large the task's
+    errors. Streak layers, flake layers and blur kernels come from banks made once at the start, so
+    that a sample costs a window of a layer instead of a large convolution.
     """
 
     extra = "amounts"
@@ -96,12 +96,12 @@ class Synthesis:
         corpus: Corpus,
         crop: int,
         mix: TaskMix | None = None,
-        hold: int = 8,
+        samples_per_task: int = 8,
         bank_seed: int = 0,
     ) -> None:
         self.corpus = corpus
         self.crop = crop
-        self.hold = hold
+        self.samples_per_task = samples_per_task
         self.cycle = (mix or TaskMix()).cycle()
         self.banks = Banks.draw(corpus, bank_seed)
 
@@ -122,7 +122,7 @@ class Synthesis:
         return degraded, clean, self.task_of(index)
 
     def task_of(self, index: int) -> str:
-        return self.cycle[index // self.hold % len(self.cycle)]
+        return self.cycle[index // self.samples_per_task % len(self.cycle)]
 
     def told(self, task: str, rng: Generator) -> tuple[Image, Image, Amounts]:
         """`draw`, with what is known of the amounts between the two, (7,), NaN where unknown."""

@@ -64,8 +64,8 @@ class Recipe:
     def samples(self, corpus: Corpus) -> Samples:
         """What a run on `corpus` draws. Raises ValueError if `draw` misses clean photos."""
         if self.draw is None:
-            hold = self.train.batch_size if self.one_task_batches else 1
-            return Synthesis(corpus, self.crop, self.mix, hold)
+            each = self.train.batch_size if self.one_task_batches else 1
+            return Synthesis(corpus, self.crop, self.mix, each)
         if not corpus.clean:
             raise ValueError("expected clean photos in a folder clean/, found ready pairs alone")
         return self.draw(corpus, self.crop)
