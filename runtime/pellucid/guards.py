@@ -33,6 +33,7 @@ SKY_SIDE = 512
 TONED = 4  # levels of 255 by which the colours of a toned picture may stray
 TONED_RANGE = 32  # levels of brightness, at least, over which its colours are compared
 TONED_SIDE = 256  # px that are looked at
+TONED_SAMPLE = 1024  # pixels: fewer share too few brightnesses
 CELL = 8  # px
 DRAWN_CELLS = 64  # about so many in each direction are looked at
 DRAWN_RANGE = 64  # levels of 255 between the darkest and the brightest, at least
@@ -224,12 +225,13 @@ def _brightest(colour: Array, step: int) -> Array:
 
 def is_toned(colour: Array) -> bool:
     """Whether a picture (H, W, 3) is a toned monochrome, such as sepia: its brightness tells its
-    colours. Of dark pictures, whose colours are faint, and of nearly flat ones nothing is said."""
+    colours. Of dark pictures, whose colours are faint, of nearly flat ones and of a few pixels, which
+    may agree by chance, nothing is said."""
     step = max(1, max(colour.shape[:2]) // TONED_SIDE)
     sample = colour[::step, ::step].reshape(-1, colour.shape[2]) / (
         LEVEL * full_scale(colour.dtype)
     )
-    if colour.shape[2] == 1 or sample.mean() < 255.0 * DARK:
+    if colour.shape[2] == 1 or len(sample) < TONED_SAMPLE or sample.mean() < 255.0 * DARK:
         return False
     code = np.clip(sample.mean(axis=1), 0.0, 255.0).astype(int)  # floats may leave 0..1 a little
     low, high = np.percentile(code, (5, 95))

@@ -54,7 +54,7 @@ def test_terms_that_are_gone_and_teachers_that_are_missing_are_told(data: Path) 
 
 def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
     pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
-    arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.7, "-o", data / "pruned"]
+    arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.8, "-o", data / "pruned"]
     arguments += ["--data", data / "train", "--finetune-minutes", 0.05, "--workers", 0]
     done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -79,7 +79,7 @@ def test_specialists_learn_who_is_asked(data: Path) -> None:
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0 and "nats" in done.output
     router = load_specialists(data).router
-    assert router is not None and router.is_trained
+    assert router is not None and bool(router.layer3.weight.any())
 
 
 @pytest.mark.slow

@@ -31,6 +31,21 @@ def test_a_signal_ends_the_run_after_its_step_with_everything_saved(tmp_path: Pa
     assert seen + rest == whole
 
 
+def test_an_abandoned_run_does_not_make_another_one_deaf(tmp_path: Path) -> None:
+    abandoned = run(tmp_path / "abandoned")
+    next(abandoned)
+    seen: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        for report in run(tmp_path / "running"):
+            seen.append(report.step)
+            if report.step == 2:
+                abandoned.close()  # as the garbage collector does, whenever it likes
+                os.kill(os.getpid(), signal.SIGTERM)
+    assert seen == [1, 2]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_checkpoints_come_by_time_too(tmp_path: Path) -> None:
     config = replace(CONFIG, save_every=1000, save_seconds=0.0)
     training = run(tmp_path, config)

@@ -6,6 +6,7 @@ const BAR_SPREAD = 2;
 const BAR_EDGE = 3; // mean step from a bar to the picture
 const BAR_SHARE = 0.02; // of a side, at least
 const DARK = 32; // mean under which colours are too faint to call a picture grey
+const TONED_SAMPLE = 1024; // pixels: fewer share too few brightnesses
 const TONED = 4; // levels by which the colours of a toned picture may stray
 const TONED_RANGE = 32; // of brightness, at least, over which its colours are compared
 const TONED_SIDE = 256; // px that are looked at
@@ -185,7 +186,7 @@ export function isToned({ width, height, rgb }) {
       sample.push([Math.floor(sum / 3), rgb[p], rgb[p + 1], rgb[p + 2]]);
       total += sum / 3;
     }
-  if (total / sample.length < DARK) return false;
+  if (sample.length < TONED_SAMPLE || total / sample.length < DARK) return false;
   const codes = sample.map(([code]) => code);
   if (percentile(codes, 0.95) - percentile(codes, 0.05) < TONED_RANGE) return false;
   const count = new Float64Array(256);
