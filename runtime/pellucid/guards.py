@@ -225,8 +225,8 @@ def _brightest(colour: Array, step: int) -> Array:
 
 def is_toned(colour: Array) -> bool:
     """Whether a picture (H, W, 3) is a toned monochrome, such as sepia: its brightness tells its
-    colours. Of dark pictures, whose colours are faint, of nearly flat ones and of a few pixels, which
-    may agree by chance, nothing is said."""
+    colours. Of dark pictures, whose colours are faint, of nearly flat ones and of a few pixels,
+    which may agree by chance, nothing is said."""
     step = max(1, max(colour.shape[:2]) // TONED_SIDE)
     sample = colour[::step, ::step].reshape(-1, colour.shape[2]) / (
         LEVEL * full_scale(colour.dtype)

@@ -145,7 +145,7 @@ def test_a_student_starts_without_noise(tmp_path: Path) -> None:
     path = tmp_path / "new.safetensors"
     save_student(path, PlainUNet(PICO), Provenance("pico", "test", 0, "CC0-1.0"))
     assert open_model(str(path), [2], 1).label == "student pico"
-    with pytest.raises(PellucidError, match="restores without"):
+    with pytest.raises(PellucidError, match="no such setting"):
         open_model(str(path), [2], 1, start_noise=0.5)
 
 

@@ -17,7 +17,6 @@ from pellucid_export.coreml.mil.program import Program, TensorEvent, run
 from pellucid_export.coreml.mil.values import MLProgramError, proto_modules
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO, PlainUNet
-from pellucid_student.scene import measure_scene
 
 ct = pytest.importorskip("coremltools")
 
@@ -115,7 +114,7 @@ class Whole(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         degraded = 2.0 * x - 1.0
-        code = self.student.scene_code(measure_scene(x))
+        code = self.student.scene_code(self.student.measure(x))
         seen = torch.cat([degraded, degraded], dim=1)
         return (degraded + self.student.detail(seen, code) + 1.0) / 2.0
 

@@ -33,8 +33,8 @@ class Interruption:
         try:
             yield
         finally:
-            # An abandoned run ends when it is collected, perhaps in the middle of another one, whose
-            # handlers must stay.
+            # An abandoned run ends when it is collected, perhaps in the middle of another one,
+            # whose handlers must stay.
             for number, handler in before.items():
                 if signal.getsignal(number) is note:
                     signal.signal(number, handler)
