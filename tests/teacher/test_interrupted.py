@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_a_signal_ends_the_run_after_its_step_with_everything_saved(tmp_path: Pa
 
 
 def test_an_abandoned_run_does_not_make_another_one_deaf(tmp_path: Path) -> None:
-    abandoned = run(tmp_path / "abandoned")
+    abandoned: Any = run(tmp_path / "abandoned")
     next(abandoned)
     seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
