@@ -9,8 +9,9 @@ PAGE := apps/pellucid_apps/web/page
 demo: .venv/runtime.done  ## restore the bundled photos with the torch-free runtime
 	$(BIN)/pellucid demo
 
+# A crashed process ends the run: xdist 3.8 waits for ever if it starts another one (loadfile).
 test: .venv/dev.done  ## run the whole suite, in JOBS processes; quick ones: pytest -m "not slow"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
 
 lint: .venv/dev.done  ## what pre-commit and the reviewers run
 	$(BIN)/ruff check .

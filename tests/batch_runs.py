@@ -113,6 +113,17 @@ class Runs:
                 return found
             time.sleep(0.1)
 
+    def parent_of_a_worker(self) -> int:
+        """Only of this run: a worker of another test may be the child of that test's pytest."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                is_worker = b"pellucid_apps.batch.worker" in (entry / "cmdline").read_bytes()
+                if is_worker and self._is_ours(entry):
+                    return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+        raise AssertionError("no worker runs")
+
     def _is_ours(self, entry: Path) -> bool:
         try:
             alive = "Z" not in (entry / "stat").read_text().rpartition(")")[2][:3]

@@ -65,7 +65,7 @@ def test_the_death_of_an_engines_worker_loses_nothing(
     while len(runs.names_read()) < 4:
         assert time.monotonic() < until and driver.poll() is None
         time.sleep(0.05)
-    os.kill(_parent_of_a_worker(), signal.SIGKILL)
+    os.kill(runs.parent_of_a_worker(), signal.SIGKILL)
     _, told = driver.communicate()
     assert driver.returncode == 0, told
     found = rows_of(out)
@@ -74,16 +74,6 @@ def test_the_death_of_an_engines_worker_loses_nothing(
     read = runs.names_read()
     assert len(read) <= len(names) + 1, "written results are not made again"
     assert runs.leftovers() == []
-
-
-def _parent_of_a_worker() -> int:
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"pellucid_apps.batch.worker" in (entry / "cmdline").read_bytes():
-                return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    raise AssertionError("no worker runs")
 
 
 def test_a_cluster_too_small_is_refused_where_ray_would_wait_for_ever() -> None:
