@@ -42,7 +42,7 @@ web-engine:  ## fetch onnxruntime-web for the page again; needs npm
 	done
 
 bench: .venv/dev.done  ## profile the bundled model and compare its ratios with the baseline
-	$(BIN)/pellucid profile tiny --shape 360x640 --seconds 2 --threads 2 --against bench/baseline.json
+	$(BIN)/pellucid profile tiny --size 640x360 --seconds 2 --threads 2 --against bench/baseline.json
 
 results: .venv/dev.done  ## measure docs/results again on SETS, a folder of evaluation sets
 	for run in tiny:1,2,3 nano:1,3 pico:1; do \

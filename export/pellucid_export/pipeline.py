@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pellucid.size import Size, size_text
+
 from .coreml.package import CoreMLMaker
 from .darktable.maker import DarktableMaker, write_versions
 from .htp.maker import HTPMaker
-from .onnx.file import Run, Size
+from .onnx.file import Run
 from .onnx.maker import OnnxMaker
 from .openvino.maker import OpenVinoMaker
 from .quiet import quiet_libraries
@@ -99,7 +101,7 @@ class Exporter:
     def _one(self, form: str, precision: str, size: Size | None, index: int, folder: Path) -> Row:
         maker = self.makers[form]
         place = maker.place(precision, size)
-        sides = f" {size[0]}x{size[1]}" if size else ""
+        sides = f" {size_text(size)}" if size else ""
         self.tell(f"{index + 1}/{len(self.units())}  {form} {precision}{sides}")
         folder.mkdir()
         try:
@@ -203,8 +205,8 @@ class Exporter:
     def _sizes(self, form: str, size: Size | None) -> str:
         maker = self.makers[form]
         if isinstance(maker, CoreMLMaker):
-            return ", ".join(f"{height}x{width}" for height, width in maker.sizes)
-        return "any" if size is None else f"{size[0]}x{size[1]}"
+            return ", ".join(map(size_text, maker.sizes))
+        return "any" if size is None else size_text(size)
 
 
 def _makers(source: Source, request: Request) -> dict[str, Maker]:

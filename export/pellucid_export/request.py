@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pellucid.size import Size, parse_size
+
 from .targets import LOADS
 from .thresholds import ExportError
-
-Size = tuple[int, int]  # (height, width)
 
 # w8a8: int8 weights and activations; w8a16: activations in 16 bits. w8: int8 weights. w6p: weights
 # from a palette of 64 values.
@@ -31,7 +31,7 @@ ALSO_CALLED = {
     "tflite": "litert", "hexagon": "htp", "browser": "web", "wasm": "web", "webgpu": "web",
 }  # fmt: skip
 PORTS = ("float", "image")
-LARGEST_SIDE = 8192
+SMALLEST_SIDE = 8  # px
 
 
 @dataclass(frozen=True)
@@ -91,23 +91,11 @@ def read_ports(text: str) -> bool:
 
 
 def read_sizes(text: str) -> tuple[Size | None, ...]:
-    """`dynamic,720x1280` -> (None, (720, 1280)); sizes are height x width."""
-    sizes: list[Size | None] = []
-    for word in _words(text):
-        if word == "dynamic":
-            sizes.append(None)
-            continue
-        sides = word.split("x")
-        if len(sides) != 2 or not all(side.isdigit() for side in sides):
-            raise ExportError(
-                f"--shape {word!r}: expected dynamic or HEIGHTxWIDTH such as 720x1280"
-            )
-        height, width = int(sides[0]), int(sides[1])
-        if not (8 <= height <= LARGEST_SIDE and 8 <= width <= LARGEST_SIDE):
-            raise ExportError(f"--shape {word!r}: sides must be 8 to {LARGEST_SIDE} px")
-        sizes.append((height, width))
+    """`dynamic,1280x720` -> (None, (720, 1280))."""
+    words = _words(text)
+    sizes = [None if word == "dynamic" else parse_size(word, SMALLEST_SIDE) for word in words]
     if not sizes:
-        raise ExportError("--shape is empty: expected dynamic or HEIGHTxWIDTH such as 720x1280")
+        raise ExportError("--size is empty: expected dynamic or WIDTHxHEIGHT such as 1280x720")
     return tuple(dict.fromkeys(sizes))
 
 
@@ -122,11 +110,11 @@ def check_combinations(request: Request) -> None:
         if form == "darktable" and (request.image_io or None not in request.sizes):
             raise ExportError(
                 "darktable feeds float tiles of its own size; ask for it with --io float and "
-                "--shape dynamic"
+                "--size dynamic"
             )
         if form == "web" and (request.image_io or None not in request.sizes):
             raise ExportError(
-                "web files take float tiles of any size: --io float and --shape dynamic"
+                "web files take float tiles of any size: --io float and --size dynamic"
             )
         if form == "htp" and request.image_io:
             raise ExportError("HTP files have float ports beside the host's vectors: --io float")

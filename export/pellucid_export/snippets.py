@@ -7,7 +7,7 @@ from .report import Row
 
 SWIFT = """\
 // iOS 17, macOS 14. Add {name} to the Xcode project; the picture must have one of these sizes
-// (height x width): {size}.
+// (width x height): {size}.
 import CoreML
 import CoreVideo
 
@@ -26,7 +26,7 @@ func loadRestorer(at package: URL) throws -> MLModel {{
 
 SWIFT_TENSOR = """\
 // iOS 17, macOS 14. input and output: float RGB in 0...1, shape [1, 3, height, width], one of
-// these sizes: {size}. `pellucid export --io image` makes a package that takes pictures.
+// these sizes (width x height): {size}. `pellucid export --io image` makes one of pictures.
 import CoreML
 
 func restore(_ picture: MLMultiArray, with model: MLModel) throws -> MLMultiArray? {{
@@ -69,7 +69,7 @@ class Restorer(model: ByteArray) : AutoCloseable {{
 KOTLIN_HTP = """\
 // Snapdragon: implementation("com.microsoft.onnxruntime:onnxruntime-android-qnn:1.24.1");
 // put {name} and model_code.onnx into assets. What is computed once a picture runs on the CPU, all
-// the rest on the HTP, or creating the session fails. pixels: {pixels}, of {size} (height x width).
+// the rest on the HTP, or creating the session fails. pixels: {pixels}, of {size} (width x height).
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
 import ai.onnxruntime.OrtSession

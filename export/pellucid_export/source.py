@@ -5,12 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from pellucid.size import Size
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
 
 from .calibration import Batch, Pictures, fit
 from .card import card
-from .onnx.file import Run, Size
+from .onnx.file import Run
 from .onnx.overflow import check_fp16_range
 from .restoration import Restoration
 from .sensitivity import Sensitivity, measure_sensitivity, spread

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pellucid.size import Size
+
 from .calibration import Batch, ValidationPair, fit
-from .onnx.file import Run, Size, from_levels, to_levels
+from .onnx.file import Run, from_levels, to_levels
 from .restoration import Restoration
 from .thresholds import agreement_db
 

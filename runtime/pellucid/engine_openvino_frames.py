@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .size import Size
+
 if TYPE_CHECKING:
     import openvino
 
 KEPT_SIZES = 8  # compiled graphs; a live stream moves between a few sizes
-Size = tuple[int, int]  # (height, width)
 
 
 class FrameGraphs:

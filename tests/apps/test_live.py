@@ -18,7 +18,7 @@ from pellucid.frames.network import NetworkRestorer, Scene, open_pass, rank_mode
 from pellucid.scene import measure_scene
 from pellucid_apps import cli
 from pellucid_apps.live import ports as live_ports
-from pellucid_apps.live.ports import check_unlike, open_sink, open_source, parse_size
+from pellucid_apps.live.ports import check_unlike, open_sink, open_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,13 +101,6 @@ def test_mistakes_end_in_one_line(
 
 def test_list_says_what_there_is() -> None:
     assert run(["--list"]).returncode == 0
-
-
-def test_sizes() -> None:
-    assert parse_size("1280x720") == (1280, 720) and parse_size(None) is None
-    for bad in ("1280", "0x4", "1280*720", "-1x4", "123456x4"):
-        with pytest.raises(FrameError, match="expected a size like 1280x720"):
-            parse_size(bad)
 
 
 def test_sources_and_sinks_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

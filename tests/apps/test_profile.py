@@ -41,7 +41,7 @@ def one_target(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_table_json_trace_page_and_gate(model_file: Path, tmp_path: Path) -> None:
     saved, html = tmp_path / "p.json", tmp_path / "p.html"
-    common = ["profile", str(model_file), "--shape", "16x24", "--seconds", "0", "--threads", "1"]
+    common = ["profile", str(model_file), "--size", "24x16", "--seconds", "0", "--threads", "1"]
     done = run(app, [*common, "--layers", "--save", str(saved), "--html", str(html)])
     assert done.exit_code == 0, done.output
     told = json.loads(saved.read_text())
@@ -64,7 +64,7 @@ def test_table_json_trace_page_and_gate(model_file: Path, tmp_path: Path) -> Non
 def test_a_folder_with_a_broken_file_gives_exit_code_1(model_file: Path, tmp_path: Path) -> None:
     (tmp_path / "good.onnx").write_bytes(model_file.read_bytes())
     (tmp_path / "bad.onnx").write_bytes(b"?")
-    common = [str(tmp_path), "--shape", "16x16", "--seconds", "0", "--threads", "1"]
+    common = [str(tmp_path), "--size", "16x16", "--seconds", "0", "--threads", "1"]
     done = run(app, ["profile", *common, "-d", "cpu"])
     assert done.exit_code == 1, done.output
     assert "bad.onnx onnxruntime CPU 16x16" in done.output
@@ -86,9 +86,9 @@ def test_exit_codes() -> None:
 
 
 def test_sizes_and_mistakes(tmp_path: Path) -> None:
-    assert profile.parse_sizes("8x16, 32x64,8x16") == ((8, 16), (32, 64))
-    with pytest.raises(PellucidError, match="--shape is"):
-        profile.parse_sizes("8x16,")
+    assert profile.parse_sizes("16x8, 64x32,16x8") == ((8, 16), (32, 64))
+    with pytest.raises(PellucidError, match="a size is"):
+        profile.parse_sizes("16x8,")
     with pytest.raises(profile.ProfileError, match="no \\*.onnx"):
         profile.collect([str(tmp_path)])
     assert run(app, ["profile", "tiny", "--save", str(tmp_path / "x.csv")]).exit_code != 0
@@ -248,7 +248,7 @@ def test_quality_on_pairs_of_a_fake_and_of_the_bundled_model(
 ) -> None:
     data, saved, html = pairs(tmp_path / "set", 2), tmp_path / "p.json", tmp_path / "p.html"
     files = [str(write_model("fake.onnx", {"pellucid.config": fakes.card()})), "tiny"]
-    done = run(app, ["profile", *files, "--shape", "16x24", "--seconds", "0", "--threads", "1",
+    done = run(app, ["profile", *files, "--size", "24x16", "--seconds", "0", "--threads", "1",
                      "--data", str(data), "--save", str(saved), "--html", str(html)])  # fmt: skip
     assert done.exit_code == 0, done.output
     fake, tiny = json.loads(saved.read_text())["rows"]
@@ -267,7 +267,7 @@ def test_quality_on_pairs_of_a_fake_and_of_the_bundled_model(
 
 
 def test_pairs_that_are_none_leave_the_measured_rows(model_file: Path, tmp_path: Path) -> None:
-    common = ["profile", str(model_file), "--shape", "16x24", "--seconds", "0", "--threads", "1"]
+    common = ["profile", str(model_file), "--size", "24x16", "--seconds", "0", "--threads", "1"]
     done = run(app, [*common, "--data", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert f"no quality of {model_file.name}: " in done.output

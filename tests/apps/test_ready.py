@@ -8,7 +8,7 @@ from onnx_graphs import kernel, node, save_graph
 from typer.testing import CliRunner
 
 from pellucid_apps.cli import app
-from pellucid_apps.export.ready import ReadyError, judge, parse_shape
+from pellucid_apps.export.ready import ReadyError, check
 from pellucid_export.htp import emulator as htp
 
 run = CliRunner().invoke
@@ -34,15 +34,17 @@ def test_an_unsupported_layer_gives_exit_code_3(tmp_path: Path) -> None:
     assert run(app, ["ready", str(path), "--target", "ane,intel-npu"]).exit_code == 0
 
 
-def test_free_sizes_need_a_shape(tmp_path: Path) -> None:
+def test_free_sizes_need_a_size(tmp_path: Path) -> None:
     path = str(convolution(tmp_path / "m.onnx", ("height", "width")))
     without = run(app, ["ready", path])
     assert without.exit_code == 3
-    assert "give one with --shape HxW" in without.output
-    given = run(app, ["ready", path, "--shape", "720x1280", "--target", "intel-npu"])
-    assert given.exit_code == 0, given.output
-    assert "1280x720" in given.output
-    assert "Apple" not in given.output
+    assert "give one with --size WxH" in without.output
+    for size in (["--size", "1280x720"], ["--shape", "720x1280"]):
+        given = run(app, ["ready", path, *size, "--target", "intel-npu"])
+        assert given.exit_code == 0, given.output
+        assert "1280x720" in given.stdout
+        assert "Apple" not in given.stdout
+        assert ("old: write --size 1280x720" in given.stderr) == (size[0] == "--shape")
 
 
 def test_json(tmp_path: Path) -> None:
@@ -53,20 +55,12 @@ def test_json(tmp_path: Path) -> None:
     assert told["emulator"] is None
 
 
-@pytest.mark.parametrize("text", ["720", "720x", "0x5", "720,1280", "-1x5"])
-def test_shapes_that_are_none(text: str) -> None:
-    with pytest.raises(ReadyError, match="HEIGHTxWIDTH"):
-        parse_shape(text)
-    with pytest.raises(ReadyError, match="sides go up to 16384, got '99999999x99999999'"):
-        parse_shape("99999999x99999999")
-
-
 def test_mistakes(tmp_path: Path) -> None:
     path = convolution(tmp_path / "m.onnx")
     with pytest.raises(ReadyError, match="no such file"):
-        judge(tmp_path / "absent.onnx", "", "", False)
-    with pytest.raises(ReadyError, match="fixed to 16x32, --shape asks for 32x16"):
-        judge(path, "", "32x16", False)
+        check(tmp_path / "absent.onnx", "", None, False)
+    with pytest.raises(ReadyError, match="fixed to 32x16, --size asks for 16x32"):
+        check(path, "", (32, 16), False)
 
 
 def test_a_refusal_by_the_emulator_is_an_exit_code(

@@ -11,8 +11,9 @@ from export_fakes import PROVENANCE, SMALL, small_pictures, small_student
 
 from pellucid import Restorer
 from pellucid.card import KEY
+from pellucid.size import Size
 from pellucid_apps.inspect.command import describe, render
-from pellucid_export.onnx.file import Size, open_session
+from pellucid_export.onnx.file import open_session
 from pellucid_export.pipeline import Exporter, digest
 from pellucid_export.readiness.readers import read_graph
 from pellucid_export.report import Row
@@ -80,7 +81,7 @@ def test_names_follow_the_conventions(floats: Made, images: Made) -> None:
         *(f"darktable/denoise-pellucid-small{end}.dtmodel" for end in ("", "-fp16")),
         "darktable/versions.json",
     }
-    assert images.row("onnx", "w8a8", "48x64").file == "onnx/model_int8_u8_48x64.onnx"
+    assert images.row("onnx", "w8a8", "64x48").file == "onnx/model_int8_u8_64x48.onnx"
     assert (images.out / "coreml" / "allinone-small_image.mlpackage").is_dir()
 
 
@@ -105,13 +106,13 @@ def test_inspect_tells_the_precision_of_layers(floats: Made, images: Made) -> No
         return str(describe(made.out / made.row(form, kind, size).file)["precision"])
 
     assert "weights fp16, activations fp16" in precision(floats, "onnx", "fp16")
-    for made, size in ((floats, "any"), (images, "48x64")):
+    for made, size in ((floats, "any"), (images, "64x48")):
         for form in ("onnx", "openvino"):
             assert "weights int8, activations int8" in precision(made, form, "w8a8", size)
             assert "int8" not in precision(made, form, "fp32", size)
-    assert "weights int8, activations int8" in precision(images, "coreml", "w8a8", "48x64")
-    assert "weights int8, activations fp16" in precision(images, "coreml", "w8", "48x64")
-    assert "weights palette, activations fp16" in precision(images, "coreml", "w6p", "48x64")
+    assert "weights int8, activations int8" in precision(images, "coreml", "w8a8", "64x48")
+    assert "weights int8, activations fp16" in precision(images, "coreml", "w8", "64x48")
+    assert "weights palette, activations fp16" in precision(images, "coreml", "w6p", "64x48")
 
 
 def test_what_measures_the_scene_stays_in_floats(floats: Made, images: Made) -> None:
@@ -119,7 +120,7 @@ def test_what_measures_the_scene_stays_in_floats(floats: Made, images: Made) -> 
     for made, form, size in (
         (floats, "onnx", "any"),
         (floats, "openvino", "any"),
-        (images, "coreml", "48x64"),
+        (images, "coreml", "64x48"),
     ):
         graph = read_graph(made.out / made.row(form, "w8a8", size).file, 48, 64)
         convolutions = [layer for layer in graph.layers if layer.op == "Conv"]
@@ -144,11 +145,11 @@ def test_any_size_runs_in_both_runtimes(floats: Made, size: Size, precision: str
 def test_image_ports_are_bytes(images: Made) -> None:
     import openvino
 
-    session = open_session(images.out / images.row("onnx", "fp32", "48x64").file)
+    session = open_session(images.out / images.row("onnx", "fp32", "64x48").file)
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
     assert (taken.type, taken.shape) == ("tensor(uint8)", [1, 48, 64, 3])
     assert (given.type, given.shape) == ("tensor(uint8)", [1, 48, 64, 3])
-    model = openvino.Core().read_model(images.out / images.row("openvino", "fp32", "48x64").file)
+    model = openvino.Core().read_model(images.out / images.row("openvino", "fp32", "64x48").file)
     for port, name in ((model.input(0), "input"), (model.output(0), "output")):
         assert port.get_names() == {name}
         assert port.element_type == openvino.Type.u8 and list(port.shape) == [1, 48, 64, 3]

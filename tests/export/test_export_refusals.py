@@ -16,6 +16,7 @@ import torch
 from export_fakes import PROVENANCE, picture, small_pictures, small_student
 from typer.testing import CliRunner
 
+from pellucid import PellucidError
 from pellucid_apps.cli import app
 from pellucid_export import calibration, pipeline
 from pellucid_export import request as asked
@@ -50,21 +51,21 @@ def exporter(
         (asked.read_precisions, "int8", "did you mean 'w8a8'"),
         (asked.read_precisions, "fp61", "did you mean 'fp16'"),
         (asked.read_ports, "images", "did you mean 'image'"),
-        (asked.read_sizes, "720", "expected dynamic or HEIGHTxWIDTH such as 720x1280"),
-        (asked.read_sizes, "4x4", "sides must be 8 to 8192"),
-        (asked.read_sizes, " ", "--shape is empty"),
+        (asked.read_sizes, "720", "a size is WIDTHxHEIGHT such as 1280x720, got '720'"),
+        (asked.read_sizes, "4x4", "its sides must be 8 to 16384"),
+        (asked.read_sizes, " ", "--size is empty"),
     ],
 )
 def test_words_that_are_not_known(read: object, text: str, message: str) -> None:
     assert callable(read)
-    with pytest.raises(ExportError, match=re.escape(message)):
+    with pytest.raises(PellucidError, match=re.escape(message)):
         read(text)
 
 
 def test_words_that_are_known() -> None:
     assert asked.read_formats("coreml, onnx,onnx") == ("coreml", "onnx")
     assert asked.read_formats("all") == ("onnx", "openvino", "coreml", "darktable")
-    assert asked.read_sizes("dynamic,720x1280") == (None, (720, 1280))
+    assert asked.read_sizes("dynamic,1280x720") == (None, (720, 1280))
     assert asked.read_ports("image") and not asked.read_ports("float")
 
 
@@ -161,7 +162,7 @@ def test_core_ml_sizes_must_be_multiples(tmp_path: Path) -> None:
     from pellucid_export.coreml.package import enumerated
 
     with pytest.raises(
-        ExportError, match="multiples of 16: instead of 1080x1920 ask for --shape 1088x1920"
+        ExportError, match="multiples of 16: instead of 1920x1080 ask for --size 1920x1088"
     ):
         enumerated(((1080, 1920),), 16)
     assert (720, 1280) in enumerated((None,), 16)
@@ -224,11 +225,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_command_writes_files_reports_and_snippets(weights: Path, tmp_path: Path) -> None:
-    code, told = command(weights, "--shape", "48x64", "--threads", "1", "-o", tmp_path)
+    code, told = command(weights, "--size", "64x48", "--threads", "1", "-o", tmp_path)
     assert code == 0, told
     held = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     assert held == {
-        "onnx/model_48x64.onnx", "export.json", "export.md", "export.html",
+        "onnx/model_64x48.onnx", "export.json", "export.md", "export.html",
         "snippets/restore.kt", "snippets/restore_onnx.cpp", "snippets/restore.mjs",
     }  # fmt: skip
     assert "pellucid inspect" in told and "pellucid restore" in told
@@ -241,7 +242,7 @@ def test_command_ends_with_3_if_a_gate_failed(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "parity_floor_db", lambda precision, image_io: 190.0)
-    code, told = command(weights, "--shape", "48x64", "--json", "-o", tmp_path)
+    code, told = command(weights, "--size", "64x48", "--json", "-o", tmp_path)
     assert code == 3
     assert '"made": false' in told
     assert not list(tmp_path.rglob("*.onnx"))

@@ -51,7 +51,7 @@ def test_verdicts(row: Row, expected: str) -> None:
 
 def test_many_sizes_are_told_in_short() -> None:
     assert cells(replace(ROW, size="48x64, 64x48"))[2] == "48x64, 64x48"
-    assert cells(replace(ROW, size="256x256, 720x1280, 640x384"))[2] == "3 sizes to 1280 px"
+    assert cells(replace(ROW, size="256x256, 1280x720, 384x640"))[2] == "3 sizes to 1280 px"
 
 
 def test_a_refusal_names_its_file_once_and_takes_the_empty_cells() -> None:
@@ -90,12 +90,12 @@ def test_page_fetches_nothing_and_is_well_formed() -> None:
 
 
 ROWS = [
-    replace(ROW, format=form, file=file, image_io=image, size="720x1280")
+    replace(ROW, format=form, file=file, image_io=image, size="1280x720")
     for form, file in (
         ("onnx", "onnx/model.onnx"),
         ("openvino", "openvino/openvino_model.xml"),
         ("coreml", "coreml/x.mlpackage"),
-        ("htp", "htp/model_w8a16_720x1280.onnx"),
+        ("htp", "htp/model_w8a16_1280x720.onnx"),
     )
     for image in (False, True)
     if form != "htp" or not image  # its ports are floats
@@ -117,7 +117,7 @@ def test_snippets_name_the_file_in_hand() -> None:
     assert "pixelBuffer" in code_for("coreml", True, "restore.swift")
     assert "MLMultiArray" in code_for("coreml", False, "restore.swift")
     htp = code_for("htp", False, "restore_htp.kt")
-    assert "model_w8a16_720x1280.onnx" in htp and "of 720x1280" in htp
+    assert "model_w8a16_1280x720.onnx" in htp and "of 1280x720" in htp
     assert snippets([replace(ROW, refused="x")]) == []
 
 

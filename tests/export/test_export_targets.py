@@ -69,7 +69,7 @@ def test_the_command_refuses_free_sizes_and_leaves_nothing(tmp_path: Path) -> No
     assert done.exit_code == 3, done.output
     assert not list(out.rglob("*.onnx")) and not list(out.glob(".partial*"))
     told = (out / "export.md").read_text()
-    assert "delegates take fixed sizes only. Change: export for fixed sizes: --shape HxW" in told
+    assert "delegates take fixed sizes only. Change: export for fixed sizes: --size WxH" in told
 
 
 @pytest.mark.slow
@@ -81,13 +81,13 @@ def test_the_student_passes_for_litert_and_for_the_htp(tmp_path: Path) -> None:
     )  # fmt: skip
     rows = {Path(row.file).name: row for row in Exporter(source, request, lambda line: None).run()}
     assert all(row.made for row in rows.values()), [row.refused for row in rows.values()]
-    assert list(rows["model_48x64.onnx"].targets) == ["litert"]
-    assert list(rows["model_w8a16_48x64.onnx"].targets) == ["htp"]
-    assert rows["model_w8a16_48x64.onnx"].ms is None
-    for name, least in (("model_w8a8_48x64.onnx", 38), ("model_w8a16_48x64.onnx", 48)):
+    assert list(rows["model_64x48.onnx"].targets) == ["litert"]
+    assert list(rows["model_w8a16_64x48.onnx"].targets) == ["htp"]
+    assert rows["model_w8a16_64x48.onnx"].ms is None
+    for name, least in (("model_w8a8_64x48.onnx", 38), ("model_w8a16_64x48.onnx", 48)):
         parity = rows[name].parity_db
         assert parity is not None and parity > least, (name, parity)
-    network = onnx.load(tmp_path / "htp/model_w8a16_48x64.onnx")
+    network = onnx.load(tmp_path / "htp/model_w8a16_64x48.onnx")
     code = onnx.load(tmp_path / "htp/model_code.onnx")
     taken = [value.name for value in network.graph.input]
     assert taken == ["input", *(value.name for value in code.graph.output)]
@@ -108,9 +108,9 @@ def test_htp_files_of_sizes_or_ports_that_cannot_be() -> None:
         request = Request(("htp",), ("w8a16",), Path("nowhere"), (size,), image_io)
         return Exporter(source, request, lambda line: None)
 
-    with pytest.raises(ExportError, match="fixed sizes only: ask for one with --shape"):
+    with pytest.raises(ExportError, match="fixed sizes only: ask for one with --size"):
         ask(None)
-    with pytest.raises(ExportError, match="instead of 1083x1920 ask for --shape 1088x1920"):
+    with pytest.raises(ExportError, match="instead of 1920x1083 ask for --size 1920x1088"):
         ask((1083, 1920))
     with pytest.raises(ExportError, match="--io float"):
         ask(FIXED, image_io=True)

@@ -76,7 +76,7 @@ def test_other_programs_see_one_input(folder: Path, end: str) -> None:
 def test_layers_are_those_of_the_onnx_file(folder: Path) -> None:
     """Read from the XML without OpenVINO: the same work, the same verdict."""
     ir, ours = (
-        read_graph(folder / "openvino_model_48x64.xml"),
+        read_graph(folder / "openvino_model_64x48.xml"),
         read_graph(folder / "model.onnx", 48, 64),
     )
     assert ir.size == (48, 64)
@@ -84,7 +84,7 @@ def test_layers_are_those_of_the_onnx_file(folder: Path) -> None:
     assert sum(layer.op == "Conv" for layer in ir.layers) == sum(
         layer.op == "Conv" for layer in ours.layers
     )
-    assert readiness(folder / "openvino_model_48x64.xml", "intel-npu").ready
+    assert readiness(folder / "openvino_model_64x48.xml", "intel-npu").ready
     free = readiness(folder / "openvino_model.xml", "intel-npu")
     assert any("fixed sizes only" in finding.why for finding in free.findings)
 

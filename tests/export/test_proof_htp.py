@@ -81,7 +81,7 @@ def test_free_sizes_are_refused_with_the_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(htp, "missing", lambda: None)
-    with pytest.raises(HTPError, match=r"free sizes .*--shape HxW"):
+    with pytest.raises(HTPError, match=r"free sizes .*--size WxH"):
         htp.check(convolution(tmp_path / "free.onnx", "height"))
 
 

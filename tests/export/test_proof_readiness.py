@@ -91,7 +91,7 @@ def test_free_sizes_are_refused_until_a_size_is_given(
     path = write_model("free.onnx", {"pellucid.config": card()})
     report = readiness(path, target)
     assert not report.ready
-    assert "--shape HxW" in "\n".join(report.lines)
+    assert "--size WxH" in "\n".join(report.lines)
     fixed = readiness(path, target, 8, 12)
     assert not any("sizes" in finding.why for finding in fixed.findings)
 

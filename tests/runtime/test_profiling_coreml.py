@@ -182,5 +182,5 @@ def test_image_ports_are_fed_pictures(monkeypatch: pytest.MonkeyPatch, package: 
     on_a_mac(monkeypatch, fake)
     open_call(NPU, package, (16, 24), 1).call()
     assert isinstance(fake.fed[0], image.Image) and fake.fed[0].size == (24, 16)
-    with pytest.raises(ModelError, match="fixed to 16x24: --shape 16x24"):
+    with pytest.raises(ModelError, match="fixed to 24x16: --size 24x16"):
         open_call(NPU, package, (32, 32), 1)

@@ -18,6 +18,7 @@ from pellucid import PellucidError
 from pellucid.engine import default_threads
 
 from ..demo import SAMPLES
+from ..size_option import ShapeOption, sizes_asked_for
 from ..web import ENGINE as WEB_ENGINE
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")],
     formats: Annotated[str, typer.Option("--formats", "-f", help=FORMATS_HELP)] = "onnx",
     precisions: Annotated[str, typer.Option("--precisions", "-p", help=PRECISIONS_HELP)] = "fp32",
-    shape: Annotated[
-        str, typer.Option(help="dynamic, or HEIGHTxWIDTH; several with commas.")
+    size: Annotated[
+        str, typer.Option(help="dynamic, or WIDTHxHEIGHT; several with commas.")
     ] = "dynamic",
     ports: Annotated[
         str, typer.Option("--io", help="float (0..1 tensors) or image (8-bit pictures).")
@@ -55,14 +56,16 @@ def export(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to time with.")] = None,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     for_pellucid: Annotated[bool, typer.Option("--for-pellucid", help=FOR_PELLUCID_HELP)] = False,
+    shape: ShapeOption = "",
 ) -> None:
     """Export a student to ONNX, OpenVINO, Core ML and darktable; refuse what lost its quality.
 
     Exit code 3 if a file failed its gate; the others are written all the same.
     """
     _need_torch()
+    size = sizes_asked_for(size, shape)
     if for_pellucid:
-        if (formats, precisions, shape, ports, steps) != ("onnx", "fp32", "dynamic", "float", 1):
+        if (formats, precisions, size, ports, steps) != ("onnx", "fp32", "dynamic", "float", 1):
             raise PellucidError("--for-pellucid takes a model and -o, no format, precision or size")
         _write_pellucid_files(model, out)
         return
@@ -75,7 +78,7 @@ def export(
         asked.read_formats(formats),
         asked.read_precisions(precisions),
         out,
-        asked.read_sizes(shape),
+        asked.read_sizes(size),
         asked.read_ports(ports),
         steps,
         max_drop,

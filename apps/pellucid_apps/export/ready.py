@@ -1,15 +1,16 @@
 """`pellucid ready`: will an NPU take this file, and how long might it take, without the device."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid import PellucidError
+from pellucid.size import Size, parse_size, size_text
 
 from ..bundled import model_file
+from ..size_option import ShapeOption, sizes_asked_for
 
 if TYPE_CHECKING:
     from pellucid_export.readiness.check import Report
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pellucid_export.readiness.roofline import Estimate
 
 NOT_READY = 3
-
-LARGEST_SIDE = 16384  # px; of a network's input
 
 
 class ReadyError(PellucidError):
@@ -30,19 +29,22 @@ def command(
     target: Annotated[
         str, typer.Option(help="Comma-separated: ane, intel-npu, htp, litert (default: all).")
     ] = "",
-    shape: Annotated[
-        str, typer.Option(metavar="HxW", help="Size to judge a file with free sizes at.")
+    size: Annotated[
+        str, typer.Option(metavar="WxH", help="Size to check a file with free sizes at.")
     ] = "",
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Also run Qualcomm's HTP emulator, if installed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    shape: ShapeOption = "",
 ) -> None:
     """Say layer by layer what an NPU will take of a model file, and what to change.
 
     Exit code 3 if a layer is unsupported. Times are roofline estimates, not measurements.
     """
-    reports, estimates, emulated = judge(file, target, shape, emulate)
+    asked = sizes_asked_for(size, shape)
+    at = parse_size(asked) if asked else None
+    reports, estimates, emulated = check(file, target, at, emulate)
     if as_json:
         record: dict[str, Any] = {
             "readiness": [report.to_dict() for report in reports],
@@ -57,8 +59,8 @@ def command(
         raise typer.Exit(NOT_READY)
 
 
-def judge(
-    file: Path, target: str, shape: str, emulate: bool
+def check(
+    file: Path, target: str, size: Size | None, emulate: bool
 ) -> tuple[list["Report"], list["Estimate"], tuple[list[str], dict[str, Any]] | None]:
     """(readiness a target, estimates a chip, the emulator's lines and figures if asked for)."""
     try:
@@ -74,14 +76,13 @@ def judge(
         ) from error
     file = model_file(file)
     if not file.exists():
-        raise ReadyError(f"{file}: no such file; `pellucid export` writes the files to judge")
+        raise ReadyError(f"{file}: no such file; `pellucid export` writes the files to check")
     wanted = [name.strip() for name in target.split(",") if name.strip()]
     only = {".mlpackage": ["ane"], ".xml": ["intel-npu"]}.get(file.suffix)
     keys = wanted or only or readiness.target_names()
     for key in keys:
         readiness.check_target(key, file)
-    size = parse_shape(shape)
-    graph = read_graph(file, *size)
+    graph = read_graph(file, *(size or ()))
     reports = [readiness.judge(graph, readiness_rules.TARGETS[key]) for key in keys]
     at = _size_to_estimate(graph, size)
     estimates = [
@@ -97,27 +98,13 @@ def judge(
     return reports, estimates, emulated
 
 
-def _size_to_estimate(graph: "Graph", size: tuple[int, int] | tuple[()]) -> tuple[int, int] | None:
-    if size and graph.size not in (None, size):
-        fixed = "x".join(map(str, graph.size or ()))
+def _size_to_estimate(graph: "Graph", size: Size | None) -> Size | None:
+    if size is not None and graph.size not in (None, size):
         raise ReadyError(
-            f"{graph.path}: its size is fixed to {fixed}, --shape asks for {size[0]}x{size[1]}; "
-            f"leave --shape out"
+            f"{graph.path}: its size is fixed to {size_text(graph.size or size)}, --size asks for "
+            f"{size_text(size)}; leave --size out"
         )
     return graph.size
-
-
-def parse_shape(text: str) -> tuple[int, int] | tuple[()]:
-    """'720x1280' -> (720, 1280), height first; '' -> ()."""
-    if not text:
-        return ()
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if match is None:
-        raise ReadyError(f"--shape is HEIGHTxWIDTH, like 720x1280; got {text!r}")
-    height, width = int(match[1]), int(match[2])
-    if max(height, width) > LARGEST_SIDE:
-        raise ReadyError(f"--shape: sides go up to {LARGEST_SIDE}, got {text!r}")
-    return height, width
 
 
 def render(reports: list["Report"], estimates: list["Estimate"], emulated: list[str]) -> list[str]:
@@ -129,5 +116,5 @@ def render(reports: list["Report"], estimates: list["Estimate"], emulated: list[
         lines.append(f"  assumed: {estimates[0].assumptions[1]}; {estimates[0].assumptions[3]}")
         lines.append("  peaks, memory and their sources: --json; none was measured here")
     elif any(report.target != "litert" for report in reports):
-        lines += ["", "no estimate of time: the file takes any size, give one with --shape HxW"]
+        lines += ["", "no estimate of time: the file takes any size, give one with --size WxH"]
     return lines

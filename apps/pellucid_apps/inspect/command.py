@@ -133,9 +133,9 @@ def _coreml_port(port: Any) -> str:
     kind = port.type.WhichOneof("Type")
     if kind == "imageType":
         image = port.type.imageType
-        sizes = [f"{s.height}x{s.width}" for s in image.enumeratedSizes.sizes]
+        sizes = [f"{s.width}x{s.height}" for s in image.enumeratedSizes.sizes]
         space = image.ColorSpace.Name(image.colorSpace)
-        return f"{port.name} image {space} {', '.join(sizes) or f'{image.height}x{image.width}'}"
+        return f"{port.name} image {space} {', '.join(sizes) or f'{image.width}x{image.height}'}"
     array = port.type.multiArrayType
     element = array.ArrayDataType.Name(array.dataType).lower()
     shapes = [list(shape.shape) for shape in array.enumeratedShapes.shapes] or [list(array.shape)]

@@ -33,10 +33,11 @@ from pellucid.frames.live import KEYS
 from pellucid.frames.mjpeg import PageSink
 from pellucid.frames.network import rank_models
 from pellucid.frames.writers import VideoSink
+from pellucid.size import parse_size
 
 from ..choice import FIX_HELP, IGNORE_HELP
 from .keys import Keyboard
-from .ports import check_unlike, default_sink, open_sink, open_source, parse_size
+from .ports import check_unlike, default_sink, open_sink, open_source
 from .stopping import StopSignals
 
 OK, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
@@ -108,7 +109,9 @@ def live(
         lambda name: open_frames(name, threads, engine),
     )
     passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
-    frames_from = open_source(source, clock, parse_size(size), fps, every_frame, again)
+    frames_from = open_source(
+        source, clock, None if size is None else parse_size(size), fps, every_frame, again
+    )
     sinks: list[Sink] = []
     try:
         sinks += [open_sink(name, fps, overwrite, frames_from.picture) for name in names]

@@ -12,22 +12,13 @@ from pellucid.frames.mjpeg import PageSink
 from pellucid.frames.raw import RawSink, RawSource
 from pellucid.frames.screens import VirtualCameraSink, WindowSink, has_windows
 from pellucid.frames.writers import VIDEOS, FolderSink, VideoSink
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """ "1280x720" to (1280, 720). FrameError if it is not that."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if match is None:
-        raise FrameError(f"expected a size like 1280x720, got {text!r}")
-    return int(match[1]), int(match[2])
+from pellucid.size import Size
 
 
 def open_source(
     source: str,
     clock: Clock,
-    size: tuple[int, int] | None,
+    size: Size | None,
     fps: float,
     every_frame: bool,
     loop: bool = False,
@@ -41,7 +32,8 @@ def open_source(
             raise FrameError("raw frames do not tell their size; add --size WIDTHxHEIGHT")
         # Unbuffered: a reader that still waits at the end would hold the buffer's lock.
         stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-        return RawSource(stream, *size, clock)
+        height, width = size
+        return RawSource(stream, width, height, clock)
     path = Path(source)
     if path.is_dir() or path.is_file():
 
@@ -52,7 +44,8 @@ def open_source(
         return recorded if every_frame else Paced(recorded, clock)
     if path.suffix or "/" in source:
         raise FrameError(f"{source}: no such file or folder")
-    return CameraSource(find_camera(source), clock, size, fps)
+    wished = None if size is None else (size[1], size[0])
+    return CameraSource(find_camera(source), clock, wished, fps)
 
 
 def default_sink() -> str:

@@ -11,8 +11,9 @@ from pellucid.engine import default_threads
 from pellucid.image.photo import write_atomically
 from pellucid.profiling import Conditions, Row, State, chrome_trace, find_targets, profile_files
 from pellucid.restorer import find_model
+from pellucid.size import Size, parse_size
 
-from ..export.ready import parse_shape
+from ..size_option import ShapeOption, sizes_asked_for
 from . import gate as profile_gate
 from . import page as profile_page
 from . import report as profile_report
@@ -33,9 +34,9 @@ def command(
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, gpu, npu or all.")
     ] = "auto",
-    shape: Annotated[
-        str, typer.Option(metavar="HxW,...", help="Sizes, height first: 360x640,720x1280.")
-    ] = "360x640",
+    size: Annotated[
+        str, typer.Option(metavar="WxH,...", help="Sizes, such as 640x360,1280x720.")
+    ] = "640x360",
     seconds: Annotated[
         float, typer.Option(min=0.0, help="Of timed calls for a row; up to 10x while uncertain.")
     ] = 1.0,
@@ -56,13 +57,14 @@ def command(
     strict_device: Annotated[
         bool, typer.Option("--strict-device", help="Refuse to run on another device: exit code 3.")
     ] = False,
+    shape: ShapeOption = "",
 ) -> None:
     """Measure time, memory and work of model files on every engine and device found here.
 
     Ratios compare with plain 3x3 convolutions timed in turns with each file; compare these, not
     milliseconds. Exit code 1 if a row failed, 3 if --against or --strict-device did.
     """
-    sizes = parse_sizes(shape)
+    sizes = parse_sizes(sizes_asked_for(size, shape))
     old = profile_gate.read(against, fail_over) if against is not None else None
     for path in (save, html):
         if path is not None and not path.absolute().parent.is_dir():
@@ -108,16 +110,9 @@ def exit_code(rows: list[Row], strict: bool, gate_failed: bool) -> int:
     return SOME_FAILED if states & without or not rows else 0
 
 
-def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """'360x640,720x1280' -> ((360, 640), (720, 1280)), height first."""
-    sizes: list[tuple[int, int]] = []
-    for part in text.split(","):
-        size = parse_shape(part.strip())
-        if not size:
-            raise ProfileError(f"--shape is HEIGHTxWIDTH,..., like 360x640; got {text!r}")
-        if size not in sizes:
-            sizes.append(size)
-    return tuple(sizes)
+def parse_sizes(text: str) -> tuple[Size, ...]:
+    """'640x360,1280x720' -> ((360, 640), (720, 1280)), each once."""
+    return tuple(dict.fromkeys(parse_size(word) for word in text.split(",")))
 
 
 def collect(models: list[str]) -> tuple[list[Path], list[str]]:

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pellucid.size import Size, rounded_up, size_text
+
 from ..card import KEY
-from ..onnx.file import Run, Size, from_levels, to_levels
+from ..onnx.file import Run, from_levels, to_levels
 from ..restoration import PlainRestoration, Restoration
 from ..source import Source
 from ..thresholds import ExportError, QualityError
@@ -184,11 +186,10 @@ def enumerated(sizes: tuple[Size | None, ...], multiple: int) -> tuple[Size, ...
     wanted: list[Size] = []
     for size in sizes:
         wanted += [size] if size is not None else DEFAULT_SIZES
-    for height, width in wanted:
-        if height % multiple or width % multiple:
-            near = tuple(-(-side // multiple) * multiple for side in (height, width))
+    for size in wanted:
+        if size[0] % multiple or size[1] % multiple:
             raise ExportError(
-                f"Core ML sizes must be multiples of {multiple}: instead of {height}x{width} ask "
-                f"for --shape {near[0]}x{near[1]} and pad the picture"
+                f"Core ML sizes must be multiples of {multiple}: instead of {size_text(size)} ask "
+                f"for --size {size_text(rounded_up(size, multiple))} and pad the picture"
             )
     return tuple(dict.fromkeys(wanted))

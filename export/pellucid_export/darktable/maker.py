@@ -11,7 +11,9 @@ import json
 import zipfile
 from pathlib import Path
 
-from ..onnx.file import Run, Size, onnx_runner
+from pellucid.size import Size
+
+from ..onnx.file import Run, onnx_runner
 from ..onnx.maker import OnnxMaker
 from ..source import Source
 

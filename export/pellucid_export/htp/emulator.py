@@ -134,7 +134,7 @@ def _noise(path: Path) -> dict[str, NDArray[np.float32]]:
         if not all(isinstance(size, int) for size in port.shape):
             raise HTPError(
                 f"{path}: input {port.name} has free sizes {port.shape}; the HTP takes fixed ones, "
-                "export with --shape HxW"
+                "export with --size WxH"
             )
         feeds[port.name] = rng.random(port.shape).astype(np.float32)
     return feeds

@@ -6,7 +6,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from ..onnx.file import Run, Size, open_session
+from pellucid.size import Size, rounded_up, size_text
+
+from ..onnx.file import Run, open_session
 from ..onnx.maker import OnnxMaker
 from ..source import Source
 from ..thresholds import ExportError
@@ -17,7 +19,7 @@ CODE = "model_code.onnx"
 
 
 class HTPMaker:
-    """Writes htp/model_w8a16_HxW.onnx and the host's part, htp/model_code.onnx, of any size.
+    """Writes htp/model_w8a16_WxH.onnx and the host's part, htp/model_code.onnx, of any size.
 
     The name tells bits as Qualcomm's own model zoo does.
     """
@@ -36,18 +38,17 @@ class HTPMaker:
         for size in sizes:
             if size is None:
                 raise ExportError(
-                    "the HTP takes fixed sizes only: ask for one with --shape, such as 720x1280"
+                    "the HTP takes fixed sizes only: ask for one with --size, such as 1280x720"
                 )
             if size[0] % multiple or size[1] % multiple:
-                fits = "x".join(str(-(-side // multiple) * multiple) for side in size)
                 raise ExportError(
                     f"the HTP has no padding: its sides must be multiples of {multiple}; instead "
-                    f"of {size[0]}x{size[1]} ask for --shape {fits}"
+                    f"of {size_text(size)} ask for --size {size_text(rounded_up(size, multiple))}"
                 )
 
     def place(self, precision: str, size: Size | None) -> Path:
         assert size is not None  # refused by __init__
-        return Path("htp") / f"model_{precision}_{size[0]}x{size[1]}.onnx"
+        return Path("htp") / f"model_{precision}_{size_text(size)}.onnx"
 
     def make(self, precision: str, size: Size | None, keep: tuple[str, ...], folder: Path) -> Path:
         """keep: of no use, since the HTP takes no graph of two precisions."""

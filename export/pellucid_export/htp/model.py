@@ -103,7 +103,7 @@ def _fixed(network: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto
     inferred = shape_inference.infer_shapes(given, data_prop=True)
     if any(node.op_type in ("Pad", "Slice") for node in inferred.graph.node):
         raise HTPModelError(
-            f"{height}x{width} needs padding inside the graph, which the HTP would run in floats; "
+            f"{width}x{height} needs padding inside the graph, which the HTP would run in floats; "
             "choose sides that are multiples of the model's (`tile_multiple` in its card)"
         )
     return inferred

@@ -21,6 +21,7 @@ from onnx import numpy_helper
 
 from pellucid.engine import session_options
 from pellucid.estimator import KEY as ESTIMATOR_KEY
+from pellucid.size import Size
 from pellucid_student.estimator import Estimator
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
@@ -38,7 +39,6 @@ EXAMPLE_SIZE = (50, 70)
 # Odd sides, both orders, smaller than the network's own multiple, and one that needs no padding.
 PROBE_SIZES = ((64, 96), (97, 61), (61, 97), (5, 3))
 
-Size = tuple[int, int]  # (height, width)
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import onnx
 
+from pellucid.size import Size, size_text
+
 from ..quantise import quantise_onnx
 from ..source import Source
-from .file import Run, Size, embed_card, onnx_runner, to_onnx
+from .file import Run, embed_card, onnx_runner, to_onnx
 from .rewrites import rewrite_for_devices
 
 SUFFIX = {"fp32": "", "fp16": "_fp16", "w8a8": "_int8"}  # the names transformers.js looks for
@@ -65,5 +67,5 @@ class OnnxMaker:
 def tail(suffix: str, size: Size | None, image_io: bool) -> str:
     """The end of a file's name: precision, ports, size."""
     ports = "_u8" if image_io else ""
-    sides = f"_{size[0]}x{size[1]}" if size else ""
+    sides = f"_{size_text(size)}" if size else ""
     return f"{suffix}{ports}{sides}"

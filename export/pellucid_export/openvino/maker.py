@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from pellucid.engine_openvino import SCENE
 from pellucid.engine_openvino_frames import with_byte_ports
 from pellucid.estimator import KEY as ESTIMATOR_KEY
+from pellucid.size import Size
 
 from ..card import KEY
 from ..onnx.estimator import encoded
-from ..onnx.file import Run, Size, from_levels, to_levels
+from ..onnx.file import Run, from_levels, to_levels
 from ..onnx.maker import SUFFIX, OnnxMaker, tail
 from ..sensitivity import layer_of
 from ..source import Source

@@ -69,7 +69,7 @@ def fix_sizes(model: onnx.ModelProto, height: int, width: int, path: Path) -> on
             )
         except Exception as error:  # the runtime's own types, which it does not export
             words = str(error).splitlines()[0]
-            raise GraphError(f"{path} at {height}x{width}: {words}") from error
+            raise GraphError(f"{path} at {width}x{height}: {words}") from error
         return onnx.load(str(written))
 
 

@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from pellucid.size import size_text
+
 from .chips import CHIPS, Chip
 from .graph import Graph, GraphError, Layer
 from .readers import read_graph
@@ -137,5 +139,5 @@ def _check_size(graph: Graph, height: int, width: int) -> None:
             "or a package of one size"
         )
     if graph.size is not None and graph.size != (height, width):
-        fixed = "x".join(map(str, graph.size))
-        raise GraphError(f"{graph.path}: its size is fixed to {fixed}, asked for {height}x{width}")
+        fixed = size_text(graph.size)
+        raise GraphError(f"{graph.path}: its size is fixed to {fixed}, asked for {width}x{height}")

@@ -18,7 +18,7 @@ NNAPI = "onnxruntime, tools/mobile_helpers/nnapi_supported_ops.md"
 ANDROID = "developer.android.com, NNAPI: tensors have at most 4 dimensions"
 LITERT = "ai.google.dev/edge/litert, operator and delegate lists"
 
-FIXED_SIZE = "export for fixed sizes: --shape HxW"
+FIXED_SIZE = "export for fixed sizes: --size WxH"
 ONE_CONV = (
     "write pixel-unshuffle and the convolution behind it as one strided convolution "
     "(pellucid_export.onnx.rewrites)"
@@ -281,7 +281,7 @@ HTP = Target(
             _NO_OPS,
             _float_island,
             "a layer in floats inside a quantised graph: the graph does not compile",
-            "quantise every op: pellucid export -f htp -p w8a16 --shape HxW",
+            "quantise every op: pellucid export -f htp -p w8a16 --size WxH",
             EMULATOR,
         ),
         Rule(
@@ -289,7 +289,7 @@ HTP = Target(
             frozenset(_COMPARE) | _no("Gather", "Elu", "Round", "Atan", "LpNormalization"),
             lambda layer, graph: not layer.quantised,
             "listed, yet a graph with it does not compile in floats",
-            "leave it to the host: pellucid export -f htp -p w8a16 --shape HxW",
+            "leave it to the host: pellucid export -f htp -p w8a16 --size WxH",
             EMULATOR,
         ),
         Rule(
@@ -321,7 +321,7 @@ HTP = Target(
             _NO_OPS,
             _all_float,
             "floats run as fp16, on newer HTPs only and at half the rate or less",
-            "quantise every op: pellucid export -f htp -p w8a16 --shape HxW",
+            "quantise every op: pellucid export -f htp -p w8a16 --size WxH",
             QNN,
         ),
     ),

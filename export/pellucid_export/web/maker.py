@@ -7,7 +7,9 @@ from pathlib import Path
 
 import onnx
 
-from ..onnx.file import Run, Size
+from pellucid.size import Size
+
+from ..onnx.file import Run
 from ..onnx.maker import OnnxMaker
 from ..source import Source
 from ..thresholds import ExportError

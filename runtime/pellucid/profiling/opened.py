@@ -40,6 +40,6 @@ def picture(shape: list[Any], size: tuple[int, int]) -> Array:
         raise ModelError(f"expected an input (1, 3, H, W), got {shape}")
     for side, wanted in zip(shape[2:], size, strict=True):
         if isinstance(side, int) and side != wanted:
-            fixed = f"{shape[2]}x{shape[3]}"
-            raise ModelError(f"its size is fixed to {fixed}: --shape {fixed}")
+            fixed = f"{shape[3]}x{shape[2]}"
+            raise ModelError(f"its size is fixed to {fixed}: --size {fixed}")
     return np.random.default_rng(0).random((1, 3, *size), np.float32)
