@@ -6,10 +6,12 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pellucid_teacher.data.corpus import Corpus
-from pellucid_teacher.data.stream import Batch, to_tensor
+from pellucid_teacher.data.light import Image
+from pellucid_teacher.data.stream import Batch, Samples, to_tensor
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
 
 from .objective import Restore
@@ -49,13 +51,20 @@ class ValidationCrops:
         synthesis = Synthesis(held, crop)
         tasks = {}
         for place, task in enumerate(TASKS):
-            pairs = [
-                synthesis.draw(task, np.random.default_rng([7, place, index]))
-                for index in range(number)
-            ]
-            degraded, clean = (torch.stack([to_tensor(p[side]) for p in pairs]) for side in (0, 1))
-            tasks[task] = Batch(degraded, clean)
+            tasks[task] = _batch(
+                [
+                    synthesis.draw(task, np.random.default_rng([7, place, index]))
+                    for index in range(number)
+                ]
+            )
         return ValidationCrops(tasks)
+
+    @staticmethod
+    def of(samples: Samples, task: str, number: int = 16) -> "ValidationCrops":
+        """Of one task that is not the synthesis': enlarging, filling holes, faces, camera blur."""
+        return ValidationCrops(
+            {task: _batch([samples.pictures(7, index) for index in range(number)])}
+        )
 
     @torch.no_grad()
     def psnr(self, restore: Restore, device: torch.device | None = None) -> dict[str, float]:
@@ -68,7 +77,20 @@ class ValidationCrops:
 
     def psnr_in(self) -> dict[str, float]:
         """The same of the degraded crops themselves."""
-        return {task: float(_psnr(b.degraded, b.clean).mean()) for task, b in self.tasks.items()}
+        return {task: float(_psnr(_given(b), b.clean).mean()) for task, b in self.tasks.items()}
+
+
+def _batch(pairs: Sequence[tuple[Image, ...]]) -> Batch:
+    degraded, clean = (torch.stack([to_tensor(pair[side]) for pair in pairs]) for side in (0, 1))
+    return Batch(degraded, clean)
+
+
+def _given(batch: Batch) -> Tensor:
+    """What is given, of the result's size (enlarged bicubically) and without the mask."""
+    given = batch.degraded[:, :3]
+    if given.shape[-2:] == batch.clean.shape[-2:]:
+        return given
+    return F.interpolate(given, batch.clean.shape[-2:], mode="bicubic").clamp(-1.0, 1.0)
 
 
 def _psnr(a: Tensor, b: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """`pellucid train` end to end, in miniature: watched, resumed, kept, evaluated."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,23 @@ def test_any_system_is_trained_watched_kept_measured_and_distilled(data: Path, s
     pellucid(*arguments, "--teacher", data / "run", *own)
     _, provenance = load_student(data / "student" / "student.safetensors")
     assert provenance.teacher == "teacher run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["resshift sr4", "resshift face", "resshift inpaint"])
+def test_a_task_with_samples_of_its_own_is_measured_on_photos_kept_out(
+    data: Path, task: str
+) -> None:
+    """Its results are larger than what is given, or what is given has a mask."""
+    system, preset = task.split()
+    for number in range(20):
+        (data / f"train/clean/{number}.png").write_bytes((data / "train/clean/a.png").read_bytes())
+    arguments = ["train", "teacher", system, "--preset", preset, "--data", data / "train"]
+    arguments += ["-o", data / "run", "--crop", 64, "--batch", 1, "--workers", 0, "--steps", 1]
+    given, start, _ = re.findall(
+        r"crops ([\d.]+) -> ([\d.]+) -> ([\d.]+)", pellucid(*arguments, *LICENCE)
+    )[0]
+    assert start == given or preset == "inpaint", "an untrained enlarger is bicubic"
 
 
 def test_mistakes_are_told(data: Path) -> None:

@@ -1,6 +1,7 @@
 """How much a training helps on photos that it does not see."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid_student.validation import ValidationCrops
     from pellucid_teacher.data.corpus import Corpus
+    from pellucid_teacher.data.stream import Samples
     from pellucid_teacher.system import System
 
 FEWEST = 20  # clean photos from which some are held out
 _CROPS = 2  # of each task: seconds, not minutes, for a teacher on a CPU
+_CROPS_OF_ONE_TASK = 8
 _SIDE = 128
 _FILE = "held-out.json"
 
@@ -28,14 +31,22 @@ class HeldOut:
     folder: Path
 
     @staticmethod
-    def split(corpus: "Corpus", folder: Path) -> "tuple[Corpus, HeldOut | None]":
-        """(the corpus to train on, the rest); everything and None where there are few photos."""
+    def split(
+        corpus: "Corpus", folder: Path, draw: "Callable[[Corpus, int], Samples] | None" = None
+    ) -> "tuple[Corpus, HeldOut | None]":
+        """(the corpus to train on, the rest); everything and None where there are few photos.
+
+        draw: see `Recipe.draw`; None: crops of every task of the synthesis.
+        """
         from pellucid_student.validation import ValidationCrops, hold_out
 
         if len(corpus.clean) < FEWEST:
             return corpus, None
         learnt, held = hold_out(corpus)
-        return learnt, HeldOut(ValidationCrops.draw(held, _CROPS, _SIDE), folder)
+        if draw is None:
+            return learnt, HeldOut(ValidationCrops.draw(held, _CROPS, _SIDE), folder)
+        crops = ValidationCrops.of(draw(held, _SIDE), "crops", _CROPS_OF_ONE_TASK)
+        return learnt, HeldOut(crops, folder)
 
     def measure(self, system: "System") -> Figures:
         """PSNR of what the system restores, with the noise of seed 0."""
@@ -44,7 +55,9 @@ class HeldOut:
         device = next(system.network.parameters()).device
 
         def restore(degraded: torch.Tensor) -> torch.Tensor:
-            return system.restore(degraded, None, torch.Generator(device).manual_seed(0))
+            mask = (degraded[:, 3:] + 1.0) / 2.0 if degraded.shape[1] > 3 else None
+            noise = torch.Generator(device).manual_seed(0)
+            return system.restore(degraded[:, :3], None, noise, mask)
 
         return self.crops.psnr(restore, device)
 

@@ -19,6 +19,7 @@ from .held_out import FEWEST, HeldOut
 
 if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
+    from pellucid_teacher.data.stream import Samples
     from pellucid_teacher.training.loop import Report
     from pellucid_teacher.training.monitor import Monitor
 
@@ -30,6 +31,7 @@ class Session:
     """data: training folder, or a folder or address of shards. out: run folder. leave_out: folders
     under clean/ that stay unseen. dev: sets to measure on every `dev_every` steps, or None.
     hold_out: without `dev`, keep a tenth of the photos out of the training to measure on.
+    draw: what is drawn of them, as `Recipe.draw`; None: every task of the synthesis.
     began: `time.monotonic()` at which the command began; loading counts as time of the training."""
 
     data: str
@@ -38,6 +40,7 @@ class Session:
     dev: Path | None = None
     dev_every: int = 2500
     hold_out: bool = True
+    draw: "Callable[[Corpus, int], Samples] | None" = None
     began: float = field(default_factory=time.monotonic)
 
     def run(self, start: "Callable[[Corpus], Iterator[Report]]") -> bool:
@@ -61,7 +64,7 @@ class Session:
             dev = None if self.dev is None else DevSet.load(self.dev, pairs=2)
             held = None
             if dev is None and self.hold_out:
-                corpus, held = HeldOut.split(corpus, self.out)
+                corpus, held = HeldOut.split(corpus, self.out, self.draw)
             monitor = Monitor(self.out, dev, self.dev_every)
             columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
             remaining = TimeRemainingColumn()

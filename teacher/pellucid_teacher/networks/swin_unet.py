@@ -159,6 +159,12 @@ class SwinUNet(nn.Module):
             nn.GroupNorm(GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, folded, 3, padding=1)
         )
 
+    def begin_at_zero(self) -> None:
+        """Before training: the output is 0, whatever the input."""
+        last = cast(nn.Conv2d, self.head[-1])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(cast(Tensor, last.bias))
+
     def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         """Estimate of x_0, like x_t; time is t - 1, (B,)."""
         config = self.config

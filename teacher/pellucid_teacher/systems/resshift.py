@@ -57,6 +57,8 @@ class ResShift:
             if isinstance(options.network, DiffUIRConfig)
             else SwinUNet(options.network)
         )
+        if options.residual and isinstance(self.network, SwinUNet):
+            self.network.begin_at_zero()
         self.schedule = resshift.schedule(options.steps, options.least, options.kappa)
 
     def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
