@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from fakes import card, strided_model, told_model
+from fakes import card, estimator_model, strided_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,8 +38,8 @@ def model_file(write_model: Callable[[str, dict[str, str]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def told_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with an estimator, both with known answers (fakes.told_model)."""
-    path = tmp_path_factory.mktemp("told") / "told.onnx"
-    onnx.save(told_model(), path)
+def estimator_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with an estimator, both with known answers (fakes.estimator_model)."""
+    path = tmp_path_factory.mktemp("models") / "estimator.onnx"
+    onnx.save(estimator_model(), path)
     return path

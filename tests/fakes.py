@@ -131,16 +131,16 @@ def frames_model(metadata: dict[str, str]) -> onnx.ModelProto:
     return model
 
 
-TOLD = ("rain", "lowlight")
+AMOUNTS = ("rain", "lowlight")
 
 
-def told_model() -> onnx.ModelProto:
+def estimator_model() -> onnx.ModelProto:
     """A file with an estimator, both with known answers, exact where no pixel is padded.
 
     rain is the mean of red, lowlight the mean of green. The output is the picture, brighter by 0.2
-    of the amount of rain and 0.4 of that of lowlight it was told, clipped to [0, 1].
+    of the amount of rain and 0.4 of that of lowlight it is given, clipped to [0, 1].
     """
-    size = SCENE_SIZE + len(TOLD)
+    size = SCENE_SIZE + len(AMOUNTS)
     picture: list[str | int | None] = [1, 3, "height", "width"]
     value = helper.make_tensor_value_info
     weight = np.zeros((size, 1), np.float32)
@@ -157,7 +157,7 @@ def told_model() -> onnx.ModelProto:
             helper.make_node("Add", ["input", "gain"], ["sum"]),
             helper.make_node("Clip", ["sum", "low", "high"], ["output"]),
         ],
-        "told",
+        "restorer",
         [
             value("input", TensorProto.FLOAT, picture),
             value("scene", TensorProto.FLOAT, [1, size]),
@@ -165,7 +165,7 @@ def told_model() -> onnx.ModelProto:
         [value("output", TensorProto.FLOAT, picture)],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()],
     )
-    bounds = {"start": [0], "stop": [len(TOLD)], "axis": [1]}
+    bounds = {"start": [0], "stop": [len(AMOUNTS)], "axis": [1]}
     estimator = helper.make_graph(
         [
             helper.make_node("GlobalAveragePool", ["picture"], ["means"]),
@@ -174,7 +174,7 @@ def told_model() -> onnx.ModelProto:
         ],
         "estimator",
         [value("picture", TensorProto.FLOAT, picture)],
-        [value("amounts", TensorProto.FLOAT, [1, len(TOLD)])],
+        [value("amounts", TensorProto.FLOAT, [1, len(AMOUNTS)])],
         [numpy_helper.from_array(np.asarray(v, np.int64), name) for name, v in bounds.items()],
     )
     opset = [helper.make_opsetid("", 18)]
@@ -183,7 +183,7 @@ def told_model() -> onnx.ModelProto:
     ]
     for model in models:
         onnx.checker.check_model(model, full_check=True)
-    described = json.loads(card(0, 1)) | {"scene_size": size, "degradations": TOLD, "id": "told"}
+    described = json.loads(card(0, 1)) | {"scene_size": size, "degradations": AMOUNTS, "id": "fake"}
     encoded = base64.b64encode(models[1].SerializeToString()).decode()
     for key, text in (("pellucid.config", json.dumps(described)), (ESTIMATOR_KEY, encoded)):
         models[0].metadata_props.add(key=key, value=text)

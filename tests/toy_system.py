@@ -61,5 +61,5 @@ TRAINING = TrainConfig(steps=3, batch_size=2, lr=1e-2, warmup=1, workers=0, ema=
 KIND = SystemKind(
     "toy",
     {"small": Preset(Toy, Recipe(TRAINING, crop=32))},
-    lambda told: Toy(int(told["width"])),
+    lambda header: Toy(int(header["width"])),
 )

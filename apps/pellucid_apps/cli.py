@@ -83,7 +83,7 @@ def restore_(
     """Restore photos and videos and write the results to OUT; - is standard input or output.
 
     What is there already is left alone, so that the same command goes on with a batch.
-    What is wrong with each is measured and told; where nothing is, it is left as it is.
+    What is wrong with each is measured and printed; where nothing is, it is left as it is.
     A video that is interrupted goes on where it stopped when the same command runs again.
     """
     choice = read_choice(fix, ignore)

@@ -57,13 +57,13 @@ Cell = tuple[str, bool]  # text, whether it is the set's own protocol
 
 @dataclass(frozen=True)
 class Shown:
-    """One slider. before, after: (H, W, 3) in [0, 1]; told_*: a short label for each side."""
+    """One slider. before, after: (H, W, 3) in [0, 1]; label_*: a few words for each side."""
 
     name: str
     before: NDArray[Any]
     after: NDArray[Any]
-    told_before: str
-    told_after: str
+    label_before: str
+    label_after: str
 
 
 def page(
@@ -102,8 +102,8 @@ def _figure(shown: Shown) -> str:
         f'<img class="after" src="{_data_uri(shown.after)}" alt="output" {size}>'
         f'<input type="range" min="0" max="100" value="50" '
         f'aria-label="{name}: share of the input">'
-        f'<span class="left">input {escape(shown.told_before)}</span>'
-        f'<span class="right">output {escape(shown.told_after)}</span></div>'
+        f'<span class="left">input {escape(shown.label_before)}</span>'
+        f'<span class="right">output {escape(shown.label_after)}</span></div>'
         f"<figcaption>{name}</figcaption></figure>"
     )
 

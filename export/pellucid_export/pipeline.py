@@ -210,7 +210,7 @@ class Exporter:
 
 
 def _makers(source: Source, request: Request) -> dict[str, Maker]:
-    """Makers of the asked-for formats; a missing package is told before any work is done."""
+    """Makers of the asked-for formats; a missing package is an error before any work is done."""
     onnx_maker = OnnxMaker(source)
     makers: dict[str, Maker] = {"onnx": onnx_maker}
     if "openvino" in request.formats:

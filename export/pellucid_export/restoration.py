@@ -19,7 +19,7 @@ class Restoration(nn.Module):
 
     input:  (1, 3, H, W) sRGB in [0, 1], any H, W >= 1.
     scene:  (1, scene_size) scene vector of the whole picture, statistics and amounts; UNMEASURED
-            entries are measured here, so amounts may be told alone.
+            entries are measured here, so amounts may be given alone.
             Later calls measure theirs on what they see, so tiles of them do not agree.
     output: (1, 3, H, W) in [0, 1].
 

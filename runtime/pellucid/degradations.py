@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import PellucidError
 
-# The order of the amounts in the vector that a model is told (card.degradations).
+# The order of the amounts that end a model's scene vector (card.degradations).
 DEGRADATIONS = ("rain", "snow", "haze", "lowlight", "noise", "blur", "jpeg")
 FOUND = 0.3  # an amount from here on is worth restoring
 ASKED = 0.6  # least amount of what is asked for by name alone
@@ -43,7 +43,7 @@ class Found:
 
     @classmethod
     def in_scene(cls, names: Sequence[str], scene: Amounts) -> "Found | None":
-        """The amounts that end a scene vector; None for a model that is told none."""
+        """The amounts that end a scene vector; None for a model that takes none."""
         return cls.of(names, scene[-len(names) :]) if names else None
 
     @property
@@ -87,7 +87,7 @@ class Choice:
         return self.fix is None and not self.everything and not self.ignore
 
     def apply(self, found: Found) -> Found:
-        """The amounts that the model is told for a photo in which `found` was measured."""
+        """The amounts that the model gets for a photo in which `found` was measured."""
         used = {}
         for name, amount in found.amounts.items():
             kept = 0.0 if name in self.ignore else amount

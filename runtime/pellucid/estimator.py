@@ -1,6 +1,6 @@
 """How much of each degradation a picture has: the small network that exported files carry.
 
-A model that is told amounts needs them once a picture, before any tile. So its file brings the
+A model that takes amounts needs them once a picture, before any tile. So its file brings the
 estimator as an ONNX graph of its own, in the metadata entry KEY, and this module runs it.
 """
 

@@ -279,7 +279,7 @@ def guard_frame(given: NDArray[np.uint8], restored: NDArray[np.uint8], hold: boo
 def hold_highlights(image: Floats, restored: Floats) -> Floats:
     """No pixel becomes white that was not, (3, h, w) in [0, 1].
 
-    The bound rises with the input, so that what could be told apart in a bright sky still can be.
+    The bound rises with the input, so that a bright sky keeps its nuances.
     """
     bound = np.minimum(1.0 - np.float32(HEADROOM) * (1.0 - image), np.float32(1.0 - LEVEL))
     return np.asarray(np.minimum(restored, np.maximum(bound, image)))

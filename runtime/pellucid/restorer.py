@@ -201,8 +201,8 @@ class Restorer:
             left = photo.found is not None and not choice.acts_on(photo.found)
             return not left
 
-        told = restore_coded(photo.pixels, photo.metadata, restore)
-        photo.notes += tuple(note for note in told if note not in photo.notes)
+        notes = restore_coded(photo.pixels, photo.metadata, restore)
+        photo.notes += tuple(note for note in notes if note not in photo.notes)
         if EXIF in photo.metadata and not left:
             photo.metadata[EXIF] = without_thumbnail(photo.metadata[EXIF])
         return photo
@@ -216,7 +216,7 @@ class Restorer:
         state: Array | None = None,
         choice: Choice = BLIND,
     ) -> Found | None:
-        """Restore an array in place, tile by tile; `progress(done, total)` is told of each tile.
+        """Restore an array in place, tile by tile; `progress(done, total)` after each tile.
 
         scene: (scene_size,), of a stream of frames (temporal.py); None measures it on the picture.
         It is the first call's, later ones measure what they see.
@@ -273,8 +273,8 @@ class Restorer:
         def report(call: int) -> Progress | None:
             if progress is None:
                 return None
-            steps, told = self.steps, progress
-            return lambda done, total: told(call * total + done, steps * total)
+            steps, each = self.steps, progress
+            return lambda done, total: each(call * total + done, steps * total)
 
         def measure(picture: Array) -> Scene:
             return self._with_amounts(measure_of(picture, shown.visible), picture)

@@ -6,7 +6,7 @@ picture is measured once and the same numbers go into every tile:
 - light, on a thumbnail: soft histograms of R, G, B and min(R, G, B). Exposure, colour cast and
   airlight can be read off them.
 - texture, at full resolution: soft histograms of Haar details and of the peaks over and under
-  their 4x4 neighbourhood. Streaks, flakes, grain and blur can be told apart by them.
+  their 4x4 neighbourhood. Streaks, flakes, grain and blur differ in them.
 """
 
 from functools import lru_cache

@@ -1,5 +1,5 @@
-"""The student's loss: PSNR of one call, at the pictures that its own steps visit, told amounts as
-it will be: mostly by its estimator, at times by hand, at times wrong.
+"""The student's loss: PSNR of one call, at the pictures that its own steps visit, given amounts
+as it will be: mostly its estimator's, at times by hand, at times wrong.
 
     L = mean_b log( rms(S - GT) + λ·|S - T| + ENOUGH ) + ω·ST-LPIPS(S, GT)
 
@@ -27,7 +27,7 @@ from .scene import SCENE_SIZE
 
 # Softens the logarithm (root mean square error, scale 2) where a sample is as good as clean.
 ENOUGH = 0.05
-# Shares of the samples whose amounts are told by hand; tremble (half of them by hand); lack one.
+# Shares of the samples whose amounts are given by hand; tremble (half of them by hand); lack one.
 BY_HAND, TREMBLING, MISSED = 0.3, 0.2, 0.1
 LEAST_INPUT_WEIGHT = 0.4  # of what was given, in a later call's picture; a third one sees a half
 
@@ -53,7 +53,7 @@ class StudentLoss:
             asked = float(torch.rand(1, generator=generator)) < losses.teacher_share
             teacher = teacher if asked else None
         seen = at_some_call(network, batch, generator, losses.later)
-        scene = told_scene(network, seen, generator)
+        scene = given_scene(network, seen, generator)
         given = (seen.degraded,) if scene is None else (seen.degraded, scene)
         restored = network(*given).float()
         error = rms(restored, seen.clean)  # (B,)
@@ -86,7 +86,7 @@ def at_some_call(
 
 
 @torch.no_grad()
-def told_scene(model: nn.Module, seen: Batch, generator: torch.Generator) -> Tensor | None:
+def given_scene(model: nn.Module, seen: Batch, generator: torch.Generator) -> Tensor | None:
     """The scene vector that the model is given, (B, scene_size); None where it is to measure it.
 
     Its amounts are the estimator's in most samples; in some the true ones, as if given by hand, in
@@ -102,8 +102,8 @@ def told_scene(model: nn.Module, seen: Batch, generator: torch.Generator) -> Ten
     draws = torch.rand(len(scene), 2, generator=generator).to(scene.device)
     noise = torch.randn(estimated.shape, generator=generator).to(scene.device)
     missed = (draws[:, 1:] * estimated.shape[1]).long()  # (B, 1)
-    told = torch.where(draws[:, :1] < BY_HAND, known, estimated)
+    given = torch.where(draws[:, :1] < BY_HAND, known, estimated)
     trembling = (draws[:, :1] - BY_HAND).abs() < TREMBLING / 2.0
-    told = torch.where(trembling, (told + 0.15 * noise).clamp(0.0, 1.0), told)
-    told = torch.where(draws[:, :1] > 1.0 - MISSED, told.scatter(1, missed, 0.0), told)
-    return torch.cat([statistics, told], dim=1)
+    given = torch.where(trembling, (given + 0.15 * noise).clamp(0.0, 1.0), given)
+    given = torch.where(draws[:, :1] > 1.0 - MISSED, given.scatter(1, missed, 0.0), given)
+    return torch.cat([statistics, given], dim=1)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from pellucid.degradations import DEGRADATIONS
 
-from .diagnosis import Diagnosis
+from .classifier import TaskClassifier
 from .estimator import MULTIPLE, Estimator, ReadAmounts
 from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
@@ -74,15 +74,15 @@ class PlainUNetConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> "PlainUNetConfig":
+    def from_dict(cls, entries: dict[str, Any]) -> "PlainUNetConfig":
         """The config that `to_dict` wrote, also after a trip through JSON (lists for tuples)."""
         return cls(
-            widths=tuple(told["widths"]),
-            encoder_blocks=tuple(told["encoder_blocks"]),
-            decoder_blocks=tuple(told["decoder_blocks"]),
-            code_width=int(told["code_width"]),
-            diagnosis_width=int(told["diagnosis_width"]),
-            degradations=tuple(told.get("degradations", FIRST_DEGRADATIONS)),
+            widths=tuple(entries["widths"]),
+            encoder_blocks=tuple(entries["encoder_blocks"]),
+            decoder_blocks=tuple(entries["decoder_blocks"]),
+            code_width=int(entries["code_width"]),
+            diagnosis_width=int(entries["diagnosis_width"]),
+            degradations=tuple(entries.get("degradations", FIRST_DEGRADATIONS)),
         )
 
 
@@ -128,9 +128,9 @@ class PlainUNet(nn.Module):
             self.estimator = Estimator().requires_grad_(False)
             self.read_amounts = ReadAmounts(config.code_width)
         else:
-            told = config.degradations
-            self.diagnosis = Diagnosis(config.diagnosis_width, told).requires_grad_(False)
-            self.read_diagnosis = nn.Linear(len(told), config.code_width, bias=False)
+            names = config.degradations
+            self.diagnosis = TaskClassifier(config.diagnosis_width, names).requires_grad_(False)
+            self.read_diagnosis = nn.Linear(len(names), config.code_width, bias=False)
         self.code = nn.Linear(config.code_width, config.code_width)
         self.bias = nn.ModuleList(nn.Linear(config.code_width, c) for c in widths)
         self.curve = nn.Linear(config.code_width, 9)
@@ -170,12 +170,12 @@ class PlainUNet(nn.Module):
 
     def scene_code(self, scene: Tensor) -> Tensor:
         """(B, scene_size) -> (B, code_width)."""
-        read_told = self.read_diagnosis if self.estimator is None else self.read_amounts
-        read = self.read_scene(scene[:, :SCENE_SIZE]) + read_told(self.told(scene))
+        read_amounts = self.read_diagnosis if self.estimator is None else self.read_amounts
+        read = self.read_scene(scene[:, :SCENE_SIZE]) + read_amounts(self.amounts(scene))
         out: Tensor = F.relu(self.code(F.relu(read)))
         return out
 
-    def told(self, scene: Tensor) -> Tensor:
+    def amounts(self, scene: Tensor) -> Tensor:
         """What is wrong with the picture, (B, scene_size) -> (B, len(config.degradations)):
         amounts, or the classifier's probabilities."""
         if self.estimator is not None:

@@ -1,6 +1,6 @@
 """Who of several specialists is asked? Read off the maps of the general network's encoder.
 
-The diagnosis inside a student sees 176 numbers, which is what a phone can afford. It takes two of
+The classifier inside a student sees 176 numbers, which is what a phone can afford. It takes two of
 25 pictures in light rain for something else, and a specialist that never saw rain leaves it there.
 A network that removes rain knows what streaks look like: the mean and the RMS of every map of its
 encoder, beside the scene code, name nine pictures of ten.
@@ -15,7 +15,7 @@ from torch import Tensor
 from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.weights import read_tensors, write_tensors
 
-from .diagnosis import Diagnosis, fit, labelled
+from .classifier import TaskClassifier, fit, labelled
 from .plain_unet import FIRST_DEGRADATIONS, PlainUNet, PlainUNetConfig
 
 WIDTH = 64
@@ -42,8 +42,8 @@ def evidence(network: PlainUNet, picture: Tensor, scene: Tensor) -> Tensor:
 
 def train_router(
     network: PlainUNet, synthesis: Synthesis, seed: int, samples: int, workers: int
-) -> tuple[Diagnosis, float]:
-    """A frozen judge of `evidence`, and the loss of its last epoch, in nats.
+) -> tuple[TaskClassifier, float]:
+    """A frozen classifier of `evidence`, and the loss of its last epoch, in nats.
 
     Raises ValueError for a corpus without clean photos, whose pairs have no labels.
     """
@@ -58,21 +58,21 @@ def train_router(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        router = Diagnosis(WIDTH, inputs=evidence_size(network.config))
+        router = TaskClassifier(WIDTH, inputs=evidence_size(network.config))
     return router, fit(router, codes, tasks, seed)
 
 
-def save_router(path: Path, router: Diagnosis, license: str) -> None:
+def save_router(path: Path, router: TaskClassifier, license: str) -> None:
     """Write float32 safetensors, replacing `path` atomically."""
-    told = {"tasks": router.tasks, "license": license}
-    write_tensors(path, router.state_dict(), {KEY: json.dumps(told)})
+    entry = {"tasks": router.tasks, "license": license}
+    write_tensors(path, router.state_dict(), {KEY: json.dumps(entry)})
 
 
-def load_router(path: Path, config: PlainUNetConfig) -> Diagnosis:
+def load_router(path: Path, config: PlainUNetConfig) -> TaskClassifier:
     """The router of a general network of `config`. Raises ValueError for any other file."""
     tensors, header = read_tensors(path)
     tasks = json.loads(header[KEY])["tasks"] if KEY in header else FIRST_DEGRADATIONS
-    router = Diagnosis(WIDTH, tuple(tasks), evidence_size(config)).requires_grad_(False)
+    router = TaskClassifier(WIDTH, tuple(tasks), evidence_size(config)).requires_grad_(False)
     try:
         router.load_state_dict(tensors)
     except RuntimeError as error:

@@ -4,7 +4,7 @@ Seven tasks in one network get in each other's way however large it is. Copies o
 general network that went on learning a single task each do not; who is asked is read off the
 picture, so the whole is as blind and as universal as the student that learns from it. One network
 runs a picture: parameters add up, work does not (hard routing; Shazeer et al., ICLR 2017, §1).
-Opinions weighted by their probability were worse.
+A mean of all, weighted by their probabilities, was worse.
 """
 
 from pathlib import Path
@@ -17,14 +17,14 @@ from pellucid.degradations import FOUND
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.system import Condition, refuse_mask
 
-from .diagnosis import Diagnosis
+from .classifier import TaskClassifier
 from .plain_unet import PlainUNet
 from .router import evidence, load_router
 from .steps import pad, restore
 from .weights import load_student
 
 GENERAL = "general"  # file name of the network that takes what no specialist takes
-ROUTER = "router"  # file name of what chooses; without it the general network's diagnosis does
+ROUTER = "router"  # file name of what chooses; without it the general network's classifier does
 
 
 class Specialists:
@@ -38,7 +38,7 @@ class Specialists:
         self,
         general: PlainUNet,
         specialists: dict[str, PlainUNet],
-        router: Diagnosis | None = None,
+        router: TaskClassifier | None = None,
     ) -> None:
         tasks = general.config.degradations
         unknown = sorted(specialists.keys() - set(tasks))
@@ -81,14 +81,14 @@ class Specialists:
         """Who restores each picture, (B, 3, H, W) in [-1, 1]: a specialist's task or GENERAL."""
         scene = self.general.scene_of(degraded)
         if self.router is None:
-            found, names = self.general.told(scene), self.general.config.degradations
+            found, names = self.general.amounts(scene), self.general.config.degradations
         else:
             unit = (degraded + 1.0) / 2.0
             found = self.router(evidence(self.general, unit, scene))  # (B, tasks)
             names = self.router.tasks
         surest, places = found.max(dim=1)
-        told = zip(surest.tolist(), places.tolist(), strict=True)
-        tasks = [names[n] if share >= FOUND else GENERAL for share, n in told]
+        likeliest = zip(surest.tolist(), places.tolist(), strict=True)
+        tasks = [names[n] if share >= FOUND else GENERAL for share, n in likeliest]
         return [task if task in self.specialists else GENERAL for task in tasks]
 
 

@@ -55,12 +55,12 @@ def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     tensors, header = read_tensors(path)
     if KEY not in header:
         raise ValueError(f"{path}: not a student's weights (no {KEY!r} in its header)")
-    told = json.loads(header[KEY])
-    model = fold(PlainUNet(PlainUNetConfig.from_dict(told["config"])))
+    entry = json.loads(header[KEY])
+    model = fold(PlainUNet(PlainUNetConfig.from_dict(entry["config"])))
     # The shipped teachers' stems have channels for an earlier estimate, which photos left at 0.
     tensors["stem.weight"] = tensors["stem.weight"][:, : model.stem.weight.shape[1]]
     model.load_state_dict(tensors)  # back to float32
-    return model, Provenance(**told["provenance"])
+    return model, Provenance(**entry["provenance"])
 
 
 def begin_from(model: PlainUNet, path: Path) -> None:
@@ -76,17 +76,17 @@ def begin_from(model: PlainUNet, path: Path) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
-def continued(told: Provenance, start: Path | None) -> Provenance:
+def continued(own: Provenance, start: Path | None) -> Provenance:
     """Provenance of a run that began from the weights in `start`: theirs, and then its own."""
     if start is None:
-        return told
+        return own
     _, old = load_student(start)
-    before = old.recipe if old.preset == told.preset else f"{old.preset}: {old.recipe}"
+    before = old.recipe if old.preset == own.preset else f"{old.preset}: {old.recipe}"
     return replace(
-        told,
-        recipe=f"{before}; then {told.steps:,} steps: {told.recipe}",
-        steps=old.steps + told.steps,
-        datasets=list(dict.fromkeys([*old.datasets, *told.datasets])),
+        own,
+        recipe=f"{before}; then {own.steps:,} steps: {own.recipe}",
+        steps=old.steps + own.steps,
+        datasets=list(dict.fromkeys([*old.datasets, *own.datasets])),
     )
 
 

@@ -82,10 +82,10 @@ def test_broken_numpy_and_opencv_end_in_their_fix(
     with pytest.raises(SystemExit) as ended:
         __main__.main()
     assert ended.value.code == 1
-    told_lines = capsys.readouterr().err.splitlines()
-    assert len(told_lines) == 4
-    assert told_lines[0].startswith("FAIL  numpy does not load")
-    assert "opencv-python-headless" in told_lines[3]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("FAIL  numpy does not load")
+    assert "opencv-python-headless" in lines[3]
 
 
 def test_packages_old_doubled_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,8 +65,8 @@ def test_reports_agree_with_each_other(sets: Path, model_file: Path, tmp_path: P
     told = json.loads(paths[0].read_text())
     rows = list(csv.DictReader(paths[1].read_text().splitlines()))
     assert [(r["name"], r["steps"]) for r in rows] == [(n, s) for n in "xy" for s in "12"]
-    for told_set, row in zip(told["sets"], rows, strict=True):
-        assert float(row["psnr_out"]) == pytest.approx(told_set["means"]["psnr_out"])
+    for entry, row in zip(told["sets"], rows, strict=True):
+        assert float(row["psnr_out"]) == pytest.approx(entry["means"]["psnr_out"])
     page = paths[2].read_text()
     assert page.count('class="pair"') == 2, "one slider a picture, of the last number of steps"
     assert f"output {report.scores[1].psnr_out:.2f} dB" in page

@@ -41,8 +41,8 @@ def restore(photos: Path, model: Path, *options: str) -> Result:
     )
 
 
-def test_each_photo_is_told_and_the_good_are_copied(photos: Path, told_file: Path) -> None:
-    done = restore(photos, told_file)
+def test_each_photo_is_told_and_the_good_are_copied(photos: Path, estimator_file: Path) -> None:
+    done = restore(photos, estimator_file)
     assert done.exit_code == 0, done.output
     lines = [line for line in done.output.splitlines() if "->" in line]
     assert [line.split("  ")[0] for line in lines] == ["as is", "as is", "ok"]
@@ -52,27 +52,31 @@ def test_each_photo_is_told_and_the_good_are_copied(photos: Path, told_file: Pat
     out = photos.parent / "out"
     for name in ("good.jpg", "good.png"):
         assert (out / name).read_bytes() == (photos / name).read_bytes()
-    assert np.array_equal(read_photo(out / "rainy.png").pixels, Restorer(told_file)(frame(128, 26)))
+    assert np.array_equal(
+        read_photo(out / "rainy.png").pixels, Restorer(estimator_file)(frame(128, 26))
+    )
 
 
-def test_what_is_left_is_coded_anew_in_another_format(photos: Path, told_file: Path) -> None:
+def test_what_is_left_is_coded_anew_in_another_format(photos: Path, estimator_file: Path) -> None:
     out = photos.parent / "good.webp"
     source = photos / "good.png"
-    done = CliRunner().invoke(app, ["restore", str(source), "-o", str(out), "-m", str(told_file)])
+    done = CliRunner().invoke(
+        app, ["restore", str(source), "-o", str(out), "-m", str(estimator_file)]
+    )
     assert done.exit_code == 0 and out.read_bytes()[8:12] == b"WEBP"
     wrong, right = photos / "wrong.png", photos.parent / "right.png"
     wrong.write_bytes((photos / "good.jpg").read_bytes())
-    CliRunner().invoke(app, ["restore", str(wrong), "-o", str(right), "-m", str(told_file)])
+    CliRunner().invoke(app, ["restore", str(wrong), "-o", str(right), "-m", str(estimator_file)])
     assert right.read_bytes()[1:4] == b"PNG"
 
 
-def test_json_has_the_amounts(photos: Path, told_file: Path) -> None:
-    told = json.loads(restore(photos, told_file, "--json").stdout)
+def test_json_has_the_amounts(photos: Path, estimator_file: Path) -> None:
+    told = json.loads(restore(photos, estimator_file, "--json").stdout)
     assert (told["restored"], told["left"], told["failed"]) == (1, 2, 0)
     good, _, rainy = told["files"]
-    assert good["left"] and good["told"] == "nothing found, left as it is"
+    assert good["left"] and good["summary"] == "nothing found, left as it is"
     assert rainy["found"] == pytest.approx({"rain": 128 / 255, "lowlight": 26 / 255}, abs=1e-3)
-    assert not rainy["left"] and rainy["told"] == "rain 0.5"
+    assert not rainy["left"] and rainy["summary"] == "rain 0.5"
 
 
 @pytest.mark.parametrize(
@@ -83,8 +87,8 @@ def test_json_has_the_amounts(photos: Path, told_file: Path) -> None:
         (["--ignore", "rain"], "rain 0.5, ignored, left as it is"),
     ],
 )
-def test_options_choose(photos: Path, told_file: Path, options: list[str], told: str) -> None:
-    done = restore(photos, told_file, *options)
+def test_options_choose(photos: Path, estimator_file: Path, options: list[str], told: str) -> None:
+    done = restore(photos, estimator_file, *options)
     assert done.exit_code == 0 and told in done.output, done.output
 
 
@@ -98,9 +102,9 @@ def test_options_choose(photos: Path, told_file: Path, options: list[str], told:
     ],
 )
 def test_senseless_choices_end_at_once(
-    photos: Path, told_file: Path, options: list[str], told: str
+    photos: Path, estimator_file: Path, options: list[str], told: str
 ) -> None:
-    done = restore(photos, told_file, *options)
+    done = restore(photos, estimator_file, *options)
     assert told in str(done.exception) and not (photos.parent / "out").exists()
 
 
@@ -123,38 +127,38 @@ def clip(path: Path, reds: list[int]) -> Path:
     return path
 
 
-def test_videos_are_told_and_chosen(told_file: Path, tmp_path: Path) -> None:
+def test_videos_are_told_and_chosen(estimator_file: Path, tmp_path: Path) -> None:
     source = clip(tmp_path / "in.mkv", [128] * 4)
 
     def run(name: str, *options: str) -> dict[str, Any]:
         out = str(tmp_path / name)
         done = CliRunner().invoke(
-            app, ["restore", str(source), "-o", out, "-m", str(told_file), "--json", *options]
+            app, ["restore", str(source), "-o", out, "-m", str(estimator_file), "--json", *options]
         )
         assert done.exit_code == 0, done.output
         file: dict[str, Any] = json.loads(done.stdout)["files"][0]
         return file
 
     blind = run("blind.mkv")
-    assert blind["told"] == "rain 0.5" and not blind["left"]
+    assert blind["summary"] == "rain 0.5" and not blind["left"]
     ignoring = run("ignoring.mkv", "--ignore", "rain")
-    assert ignoring["left"] and ignoring["told"] == "rain 0.5, left as it is"
+    assert ignoring["left"] and ignoring["summary"] == "rain 0.5, left as it is"
     assert run("fixing.mkv", "--fix", "rain=1")["found"]["rain"] == blind["found"]["rain"]
 
 
-def test_frames_that_were_left_are_counted(told_file: Path) -> None:
-    steady = SteadyRestorer(Restorer(told_file, threads=1))
+def test_frames_that_were_left_are_counted(estimator_file: Path) -> None:
+    steady = SteadyRestorer(Restorer(estimator_file, threads=1))
     for k, red in enumerate((50, 50, 250)):
         steady.restore(frame(red, 26), 10.0 * k)
     assert steady.summary.describe() == "rain 0.5; 2 of 3 frames left as they are"
 
 
-def test_the_eval_page_has_what_was_found(told_file: Path, tmp_path: Path) -> None:
+def test_the_eval_page_has_what_was_found(estimator_file: Path, tmp_path: Path) -> None:
     for part in ("input", "target"):
         (tmp_path / "wet" / part).mkdir(parents=True)
         Photo(frame(128, 26), {}).save(tmp_path / "wet" / part / "a.png")
     (tmp_path / "wet" / "set.json").write_text(json.dumps({"task": "derain", "luma": False}))
-    report = measure(tmp_path / "wet", open_model(str(told_file), (1,), 1), keep_pictures=True)
+    report = measure(tmp_path / "wet", open_model(str(estimator_file), (1,), 1), keep_pictures=True)
     assert [score.found for score in report.scores] == ["rain 0.5"]
     page, table = tmp_path / "page.html", tmp_path / "scores.csv"
     write_reports(report, None, table, page)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from pellucid import Photo
 from pellucid_apps.cli import app
-from pellucid_student.diagnosis import Diagnosis
+from pellucid_student.classifier import TaskClassifier
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.router import save_router
 from pellucid_student.specialists import load_specialists
@@ -85,7 +85,7 @@ def test_specialists_learn_who_is_asked(data: Path) -> None:
 @pytest.mark.slow
 def test_a_router_of_another_general_network_is_replaced(data: Path) -> None:
     (data / "wide.safetensors").rename(data / "general.safetensors")
-    save_router(data / "router.safetensors", Diagnosis(8, inputs=9), "CC0-1.0")
+    save_router(data / "router.safetensors", TaskClassifier(8, inputs=9), "CC0-1.0")
     with pytest.raises(ValueError, match="pellucid train router"):
         load_specialists(data)
     arguments = ["train", "router", str(data), "--data", str(data / "train")]

@@ -197,7 +197,7 @@ def test_steps_and_strength_are_those_of_the_command(
     )
 
 
-def told_amounts(page: Any) -> dict[str, float]:
+def shown_amounts(page: Any) -> dict[str, float]:
     page.locator("#found-list output").first.wait_for()
     labels = page.locator("#found-list label").all()
     return {
@@ -219,7 +219,7 @@ def test_what_is_found_is_that_of_the_command_and_can_be_switched(
     wait_done(page)
     found = restorer.look(sample)
     assert "rain" in found.names and "noise" not in found.names
-    assert told_amounts(page) == pytest.approx(dict(found.amounts), abs=0.02)
+    assert shown_amounts(page) == pytest.approx(dict(found.amounts), abs=0.02)
     switched_on = {name for name in found.amounts if switch(page, name).is_checked()}
     assert switched_on == set(found.names)
 
@@ -251,7 +251,7 @@ def test_drawings_and_photos_with_all_switched_off_are_left_as_they_are(
     wait_done(page, 2)
     np.testing.assert_array_equal(pixels_of(download(page)[1]), drawing)
     assert "nothing found, left as it is" in page.locator("#facts").inner_text()
-    assert set(told_amounts(page).values()) == {0.0}
+    assert set(shown_amounts(page).values()) == {0.0}
     page.locator("#photos li > button:first-child").nth(1).click()
     for name in restorer.look(pixels).names:
         switch(page, name).uncheck(force=True)

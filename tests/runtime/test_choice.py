@@ -23,8 +23,8 @@ def picture(red: float, green: float, blue: float = 0.5, *, alpha: bool = False)
 
 
 @pytest.fixture(scope="module")
-def restorer(told_file: Path) -> Restorer:
-    return Restorer(told_file, threads=1)
+def restorer(estimator_file: Path) -> Restorer:
+    return Restorer(estimator_file, threads=1)
 
 
 def test_look_tells_the_amounts(restorer: Restorer, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_look_sees_what_is_shown(restorer: Restorer) -> None:
 
 @pytest.mark.parametrize("how", ["whole", "tiles", "steps"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_what_is_good_comes_back_bit_for_bit(told_file: Path, how: str, dtype: type) -> None:
-    restorer = Restorer(told_file, threads=1, steps=3 if how == "steps" else 1)
+def test_what_is_good_comes_back_bit_for_bit(estimator_file: Path, how: str, dtype: type) -> None:
+    restorer = Restorer(estimator_file, threads=1, steps=3 if how == "steps" else 1)
     if how == "tiles":
         restorer._window_pixels, restorer._tiling = 0, Tiling(16, 0, 1)
     white = 1.0 if dtype is np.float32 else np.iinfo(dtype).max
@@ -88,10 +88,10 @@ def test_the_model_is_told_what_was_chosen(
     assert np.allclose(restorer(image, fix=fix, ignore=ignore), image + gain, atol=1e-5)
 
 
-def test_later_steps_are_told_it_too(told_file: Path) -> None:
+def test_later_steps_are_told_it_too(estimator_file: Path) -> None:
     """Each call adds 0.1: the mean of two predictions of a state half-restored (steps.py)."""
     image = picture(0.4, 0.2)
-    twice = Restorer(told_file, threads=1, steps=2)(image, fix="rain=0.5")
+    twice = Restorer(estimator_file, threads=1, steps=2)(image, fix="rain=0.5")
     first, seen = 0.1, 0.25 * 0.1
     assert np.allclose(twice - image, (first + seen + 0.1) / 2, atol=1e-5)
 
@@ -133,7 +133,7 @@ def test_models_without_an_estimator_say_so(model_file: Path) -> None:
 
 
 def test_what_the_model_does_not_know_is_told(restorer: Restorer) -> None:
-    with pytest.raises(PellucidError, match="told does not know haze; it knows rain, lowlight"):
+    with pytest.raises(PellucidError, match="fake does not know haze; it knows rain, lowlight"):
         restorer(picture(0.4, 0.2), fix="haze")
     with pytest.raises(PellucidError, match="did you mean haze"):
         restorer(picture(0.4, 0.2), fix="fog")

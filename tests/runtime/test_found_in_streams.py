@@ -74,12 +74,12 @@ def test_what_is_restored_goes_on_until_half_is_left() -> None:
     assert not acts(0.6 * FOUND, anew=True)
 
 
-def video(told_file: Path, **chosen: Any) -> SteadyRestorer:
-    return SteadyRestorer(Restorer(told_file, threads=1), choice=read_choice(**chosen))
+def video(estimator_file: Path, **chosen: Any) -> SteadyRestorer:
+    return SteadyRestorer(Restorer(estimator_file, threads=1), choice=read_choice(**chosen))
 
 
-def test_a_good_shot_is_left_and_a_bad_one_restored(told_file: Path) -> None:
-    steady = video(told_file)
+def test_a_good_shot_is_left_and_a_bad_one_restored(estimator_file: Path) -> None:
+    steady = video(estimator_file)
     for k, red in enumerate((40, 40, 200, 200)):  # two shots of other brightness, one layout
         pixels = frame(red, blue=red)
         steady.restore(pixels, k * 10.0)
@@ -88,19 +88,19 @@ def test_a_good_shot_is_left_and_a_bad_one_restored(told_file: Path) -> None:
     assert steady.summary.amounts["rain"] == pytest.approx(120 / 255, abs=1e-3)
 
 
-def test_videos_are_restored_as_chosen(told_file: Path) -> None:
+def test_videos_are_restored_as_chosen(estimator_file: Path) -> None:
     pixels = frame(200)
-    video(told_file, ignore="rain").restore(pixels, 0.0)
+    video(estimator_file, ignore="rain").restore(pixels, 0.0)
     assert np.array_equal(pixels, frame(200))
-    video(told_file, fix="rain=1").restore(pixels, 0.0)
+    video(estimator_file, fix="rain=1").restore(pixels, 0.0)
     difference = np.unique(pixels.astype(int) - frame(200))
     assert difference.max() == 51  # 0.2 of 255; red is held below white
     with pytest.raises(PellucidError, match="does not know haze"):
-        video(told_file, fix="haze")
+        video(estimator_file, fix="haze")
 
 
-def test_live_says_what_it_found_and_leaves_good_frames(told_file: Path) -> None:
-    estimator = open_engine(told_file, 1).estimator
+def test_live_says_what_it_found_and_leaves_good_frames(estimator_file: Path) -> None:
+    estimator = open_engine(estimator_file, 1).estimator
     assert estimator is not None
     clock, sink = FakeClock(), FakeSink()
     settings = Settings(0.033, lambda w, h: ladder(w, h), estimator=estimator)
@@ -128,14 +128,16 @@ def test_live_says_what_it_found_and_leaves_good_frames(told_file: Path) -> None
     assert network.scenes[-1][-2:].tolist() == [0.0, 0.5]
 
 
-def test_later_steps_of_live_frames_are_told_the_choice(told_file: Path) -> None:
+def test_later_steps_of_live_frames_are_told_the_choice(estimator_file: Path) -> None:
     """Told rain = 0.5, each call adds 0.1 of white: 25 or 26 levels, on every state it sees."""
     choice = read_choice("rain=0.5")
-    stepped = open_pass(str(told_file), 3, 1, choice=choice)
+    stepped = open_pass(str(estimator_file), 3, 1, choice=choice)
     pixels = frame(100)
     scene = choice.tell(np.zeros(SCENE_SIZE + 2, np.float32), ("rain", "lowlight"))
     gain = stepped.run_frame(pixels, scene).astype(int) - pixels
-    by_photo = Restorer(told_file, steps=3, threads=1)(pixels, fix="rain=0.5").astype(int) - pixels
+    by_photo = (
+        Restorer(estimator_file, steps=3, threads=1)(pixels, fix="rain=0.5").astype(int) - pixels
+    )
     assert np.abs(gain - by_photo).max() <= 1 and gain.min() > 15
 
 

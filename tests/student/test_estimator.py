@@ -7,7 +7,7 @@ import torch
 from pellucid.degradations import DEGRADATIONS
 from pellucid_student.estimator import Estimator, ReadAmounts
 from pellucid_student.estimator_training import EstimatorTraining, loss_of, train_estimator
-from pellucid_student.objective import told_scene
+from pellucid_student.objective import given_scene
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.scene import SCENE_SIZE
 from pellucid_teacher.data.corpus import Corpus
@@ -96,7 +96,7 @@ def test_training_is_told_amounts_by_hand_and_wrong_ones_too() -> None:
     amounts = torch.full((64, len(DEGRADATIONS)), 0.7)
     amounts[:, 1] = NAN
     seen = Batch(degraded, degraded, amounts=amounts)
-    scene = told_scene(model, seen, torch.Generator().manual_seed(0))
+    scene = given_scene(model, seen, torch.Generator().manual_seed(0))
     assert scene is not None
     own = model.scene_of(degraded)
     assert torch.equal(scene[:, :SCENE_SIZE], own[:, :SCENE_SIZE])
@@ -104,4 +104,4 @@ def test_training_is_told_amounts_by_hand_and_wrong_ones_too() -> None:
     estimated = (scene == own).all(dim=1)
     assert 5 < exact.sum() < 30 and 20 < estimated.sum() < 55
     assert (scene[:, SCENE_SIZE + 1] != amounts[:, 1]).all()  # the unknown is estimated
-    assert told_scene(model, Batch(degraded, degraded), torch.Generator()) is None
+    assert given_scene(model, Batch(degraded, degraded), torch.Generator()) is None

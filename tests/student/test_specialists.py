@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pellucid_student.diagnosis import Diagnosis
+from pellucid_student.classifier import TaskClassifier
 from pellucid_student.frozen_teacher import load_frozen_teacher
 from pellucid_student.plain_unet import FIRST_DEGRADATIONS, PlainUNet, PlainUNetConfig
 from pellucid_student.router import evidence_size
@@ -21,7 +21,7 @@ TASKS = FIRST_DEGRADATIONS
 
 
 class DarkOrNoisy(nn.Module):
-    """A diagnosis that calls dark pictures lowlight and all others noise."""
+    """A classifier that calls dark pictures lowlight and all others noise."""
 
     def forward(self, scene: Tensor) -> Tensor:
         dark = scene[:, 0] > 0.5  # share of red near 0
@@ -55,7 +55,7 @@ def test_each_picture_of_a_batch_goes_to_its_own_specialist() -> None:
         assert (together[1:] - restore(general, given[1:], steps)).abs().max() > 0.01
 
 
-def test_the_diagnosis_of_the_general_network_decides() -> None:
+def test_the_classifier_of_the_general_network_decides() -> None:
     general, noise = network(0), network(1)
     noise.diagnosis.layer3.bias[TASKS.index("rain")] = 9.0
     general.diagnosis.layer3.bias[TASKS.index("noise")] = 9.0
@@ -64,10 +64,10 @@ def test_the_diagnosis_of_the_general_network_decides() -> None:
     assert Specialists(general, {"rain": noise}).asked(picture) == ["general"]
 
 
-def test_a_router_decides_in_the_diagnosis_place() -> None:
+def test_a_router_decides_in_the_classifiers_place() -> None:
     general, noise = network(0), network(1)
     general.diagnosis.layer3.bias[TASKS.index("noise")] = 9.0
-    router = Diagnosis(8, inputs=evidence_size(SMALL)).requires_grad_(False)
+    router = TaskClassifier(8, inputs=evidence_size(SMALL)).requires_grad_(False)
     router.layer3.bias[TASKS.index("haze")] = 9.0
     given = dark_and_bright()
     chosen = Specialists(general, {"noise": noise, "haze": network(2)}, router)

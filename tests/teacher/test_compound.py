@@ -8,7 +8,7 @@ import pytest
 from pellucid.degradations import DEGRADATIONS
 from pellucid_teacher.data import compound, exposure
 from pellucid_teacher.data.corpus import Corpus, is_held
-from pellucid_teacher.data.labelled import Labelled, seen_by_eye, told_of
+from pellucid_teacher.data.labelled import Labelled, known_of, seen_by_eye
 from pellucid_teacher.data.light import Image
 
 
@@ -88,10 +88,10 @@ def test_pairs_and_frames_of_a_clip_are_held_out_together() -> None:
 
 
 def test_what_a_folder_does_not_tell_is_unknown() -> None:
-    told = dict(zip(DEGRADATIONS, told_of("rain/000", {}).tolist(), strict=True))
+    told = dict(zip(DEGRADATIONS, known_of("rain/000", {}).tolist(), strict=True))
     assert told["rain"] > 0.0 and told["snow"] == 0.0
     assert np.isnan([told["haze"], told["lowlight"], told["noise"]]).all()
-    corrected = told_of("rain/037", {"rain": float("nan"), "snow": 0.6})
+    corrected = known_of("rain/037", {"rain": float("nan"), "snow": 0.6})
     assert np.isnan(corrected[0]) and corrected[1] == np.float32(0.6)
     for place, amounts in seen_by_eye().items():
         assert place.split("/")[0] in DEGRADATIONS and amounts.keys() <= set(DEGRADATIONS)

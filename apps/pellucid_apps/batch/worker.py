@@ -76,9 +76,9 @@ class Worker:
             photo = read_photo(given)
             self._restorer.restore_photo(photo, self._settings.strength, None, self._choice)
         except TooLargeError as error:
-            return replace(row, status=rows.TOO_LARGE, error=_told(name, error))
+            return replace(row, status=rows.TOO_LARGE, error=_with_name(name, error))
         except PhotoError as error:
-            return replace(row, status=rows.UNDECODABLE, error=_told(name, error))
+            return replace(row, status=rows.UNDECODABLE, error=_with_name(name, error))
         height, width = photo.pixels.shape[:2]
         found = "" if photo.found is None else self._choice.describe(photo.found)
         row = replace(row, height=height, width=width, found=found)
@@ -92,7 +92,7 @@ class Worker:
             written = part.stat().st_size
             self._out.publish(part, name)
         except (PhotoError, OSError) as error:
-            return replace(row, status=rows.UNWRITTEN, error=_told(name, error))
+            return replace(row, status=rows.UNWRITTEN, error=_with_name(name, error))
         return replace(row, bytes_out=written, notes=photo.notes)
 
 
@@ -103,7 +103,7 @@ def _fingerprint(given: Path) -> tuple[int, str]:
         return file.tell(), digest
 
 
-def _told(name: str, error: Exception) -> str:
+def _with_name(name: str, error: Exception) -> str:
     """The error with the photo's name in front, once."""
     text = str(error)
     return text if name in text else f"{name}: {text}"

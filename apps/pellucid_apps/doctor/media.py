@@ -98,7 +98,7 @@ def photo_codecs() -> Iterator[Finding]:
 
 
 def video_codecs() -> Iterator[Finding]:
-    """What FFmpeg inside PyAV writes and reads; nothing where PyAV is absent, which is told."""
+    """What FFmpeg inside PyAV writes and reads; nothing without PyAV."""
     try:
         pyav()
     except VideoError:

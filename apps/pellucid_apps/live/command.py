@@ -108,7 +108,7 @@ def live(
         lambda name, n: open_pass(name, n, threads, engine, choice),
         lambda name: open_frames(name, threads, engine),
     )
-    passes.prepare(models[0][0], 1)  # a wrong model is told before anything is opened
+    passes.prepare(models[0][0], 1)  # a wrong model ends it before anything is opened
     frames_from = open_source(
         source, clock, None if size is None else parse_size(size), fps, every_frame, again
     )

@@ -1,4 +1,4 @@
-"""Being told to end by the system: a closed terminal, a shutdown, `kill`."""
+"""Being asked to end by the system: a closed terminal, a shutdown, `kill`."""
 
 import signal
 from collections.abc import Callable

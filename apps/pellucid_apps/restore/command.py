@@ -37,7 +37,7 @@ class Result:
 
     done: the result was there before and was left alone.
     found: amounts by name, of a video the mean over its frames; None if the model cannot tell.
-    told: the same in words, and what was made of it. left: whether it was left as it is.
+    summary: the same in words, and what was made of it. left: whether it was left as it is.
     """
 
     source: str
@@ -48,7 +48,7 @@ class Result:
     notes: tuple[str, ...] = ()
     done: bool = False
     found: Mapping[str, float] | None = None
-    told: str = ""
+    summary: str = ""
     left: bool = False
 
 
@@ -104,7 +104,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
             done.ms,
             notes=done.notes,
             found=rounded(done.found.amounts),
-            told=done.found.describe(),
+            summary=done.found.describe(),
             left=0 < done.found.frames == done.found.left,
         )
     if options.compare and job.sheet.exists() and not options.overwrite:
@@ -140,7 +140,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
         round(ms, 1),
         notes=notes,
         found=None if photo.found is None else rounded(photo.found.amounts),
-        told="" if photo.found is None else options.choice.describe(photo.found),
+        summary="" if photo.found is None else options.choice.describe(photo.found),
         left=left,
     )
 
@@ -163,7 +163,7 @@ def _line(result: Result) -> str:
     if result.done:
         return f"done    {result.source}  -> {result.target} (there already; --overwrite redoes it)"
     notes = "".join(f"\n        note: {note}" for note in result.notes)
-    line_end = f"  {result.told}" if result.told else ""
+    line_end = f"  {result.summary}" if result.summary else ""
     what = "as is  " if result.left else "ok     "
     took = f"{result.ms:.0f} ms"
     return f"{what} {result.source}  {result.size}{line_end}  {took}  -> {result.target}{notes}"

@@ -92,7 +92,7 @@ class _Clock:
 
     def __init__(self, source: Path, progress: Progress) -> None:
         self._source, self._progress = source, progress
-        self._begun = self._told = time.monotonic()
+        self._begun = self._printed = time.monotonic()
         self._first: int | None = None
         self.done, self.total = 0, 0
 
@@ -102,8 +102,8 @@ class _Clock:
             self._first, self._begun = done, now
         self.done, self.total = done, max(total, done) if total else 0
         self._progress.tiles(done, max(total, done, 1))
-        if now - self._told >= _LINE_EVERY_S:
-            self._told = now
+        if now - self._printed >= _LINE_EVERY_S:
+            self._printed = now
             self._progress.tell(self._line(now))
 
     def _line(self, now: float) -> str:

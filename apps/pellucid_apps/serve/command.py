@@ -11,7 +11,7 @@ from pellucid.image.photo import MAX_MEGAPIXELS_VARIABLE
 
 TOKEN_VARIABLE = "PELLUCID_TOKEN"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-STOP_S = 30  # for what is being restored when it is told to stop
+STOP_S = 30  # for what is being restored when it is asked to stop
 
 
 def serve(

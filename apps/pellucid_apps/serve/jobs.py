@@ -56,7 +56,7 @@ class Jobs:
 
     def __init__(self, open_restorer: Callable[[], Restorer], limits: Limits) -> None:
         self.limits = limits
-        self.restorer = open_restorer()  # a wrong model is told before anything is served
+        self.restorer = open_restorer()  # a wrong model ends it before anything is served
         self._free: SimpleQueue[Restorer] = SimpleQueue()
         for restorer in [self.restorer, *(open_restorer() for _ in range(limits.workers - 1))]:
             self._free.put(restorer)

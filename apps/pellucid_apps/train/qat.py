@@ -81,8 +81,10 @@ def qat(
     made = f"{provenance.recipe}; then {step} steps at {FINETUNE_LR:g} imitating 8 bits"
     kept = replace(provenance, recipe=made, steps=provenance.steps + step, date=str(date.today()))
     try:
-        told_of = card(in_floats(deployed), kept, steps=1)
-        done = write_onnx(Restoration(deployed, 1), told_of, out / "model_qat.onnx", INT8_FLOOR_DB)
+        model_card = card(in_floats(deployed), kept, steps=1)
+        done = write_onnx(
+            Restoration(deployed, 1), model_card, out / "model_qat.onnx", INT8_FLOOR_DB
+        )
     except ParityError as error:
         raise PellucidError(str(error)) from error
     print(f"wrote {done.path}, {done.parity_db:.0f} dB from torch; measure it: pellucid eval -m")

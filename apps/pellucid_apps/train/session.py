@@ -87,7 +87,7 @@ class Session:
                         console.print(f"dev  {scores.line()}", highlight=False)
                 if last is not None and last.is_main:
                     bar.update(task, description="measuring")
-                    for line in self._told(last, held, monitor):
+                    for line in self._result_lines(last, held, monitor):
                         console.print(line, highlight=False, soft_wrap=True)
             monitor.close()
         except KeyboardInterrupt:
@@ -100,7 +100,9 @@ class Session:
             raise PellucidError("the time budget ended before the first step; give more --minutes")
         return last is None or last.is_main
 
-    def _told(self, last: "Report", held: HeldOut | None, monitor: "Monitor") -> Iterator[str]:
+    def _result_lines(
+        self, last: "Report", held: HeldOut | None, monitor: "Monitor"
+    ) -> Iterator[str]:
         """What came of it."""
         yield f"{last.step:,} steps, {last.pictures:,} pictures seen, {hours(last.elapsed)}"
         scores = monitor.measure(last)

@@ -1,6 +1,6 @@
 """Cut a restorer in two: what is computed once a picture, and what is computed for every pixel.
 
-The scene code and all that is read off it are vectors: a diagnosis with its softmax, a few small
+The scene code and all that is read off it are vectors: a classifier with its softmax, a few small
 matrix products, the tone curve's exponential. They cost nothing on a host and lose everything in
 integers, so an NPU gets their results as inputs. The cut is found in the graph, not named in it: it
 holds for any student whose vectors come from the scene alone, in one step.

@@ -47,7 +47,7 @@ class Picture:
 class Source(Protocol):
     """Gives frames in order. `read` is called from one thread, `close` possibly from another.
 
-    live: time_s is the clock's time, so that a frame's age can be told.
+    live: time_s is the clock's time, so that a frame has an age.
     picture: what its pixels mean.
     patience_s: silence after which the source counts as broken; None waits for ever.
     """

@@ -125,7 +125,7 @@ def open_pass(
     engine: "onnxruntime", "openvino" or "auto", the second for .xml files only: it takes about half
     of the time on most CPUs and keeps frames in 8 bits up to the graph, but while it compiles for a
     new size, frames of large models come late.
-    choice: what later steps are told; the first is told it with the scene.
+    choice: the amounts of later steps; those of the first come with the scene.
     """
     opened = open_engine(find_model(model), threads, engine)
     once = _frame_pass(opened)
@@ -151,7 +151,7 @@ def _frame_pass(engine: AnyEngine) -> Pass:
 
 
 class SteppedPass:
-    """Several calls a frame. measure: what later ones are told of what they see."""
+    """Several calls a frame. measure: the scene vector of what a later one sees."""
 
     def __init__(self, once: Pass, steps: int, measure: Measure = measure_of) -> None:
         self._once, self._steps, self._measure = once, steps, measure

@@ -117,7 +117,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def _decode(header: Header, source: bytes | int) -> tuple[Array, Header]:
-    """Through libvips. Damage inside a JPEG is passed over and told; other damage is refused."""
+    """Through libvips. Damage inside a JPEG is passed over with a note; other damage is refused."""
     fail_on = "truncated" if header.format == "jpeg" else "error"
     picture = vips.open_picture(_loader(header.format), source, fail_on=fail_on)
     check_size(picture.width, picture.height)

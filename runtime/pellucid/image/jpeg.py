@@ -93,7 +93,7 @@ def read_jpeg(data: Data) -> Header:
         del blocks[MPF]
         notes.append("only its main picture is restored; the previews inside are not kept")
         trailer = b""
-    elif MPF in blocks:  # places are told from the start of this block's TIFF header
+    elif MPF in blocks:  # places count from the start of this block's TIFF header
         blocks[MPF] += struct.pack(">I", end - mpf_place)
     if trailer.strip(b"\0"):
         blocks[TRAILER] = trailer

@@ -110,7 +110,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[Data, int]]:
-    """A file's bytes, mapped into memory, and its descriptor. Errors are told with the path."""
+    """A file's bytes, mapped into memory, and its descriptor. Errors name the path."""
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:

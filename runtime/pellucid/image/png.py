@@ -16,7 +16,7 @@ HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
 def read_png(data: Data) -> Header:
-    """Header of a PNG. struct.error if it ends before its size is told."""
+    """Header of a PNG. struct.error if it ends before its size."""
     (bits,) = struct.unpack_from(">8xB", data, 16)
     blocks: dict[int, bytes] = {}
     refusal, ended = "", False

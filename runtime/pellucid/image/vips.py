@@ -169,7 +169,7 @@ def unreadable(error: Exception) -> PhotoError:
     """One sentence for an error of libvips: not supported, or damaged."""
     if isinstance(error, UnicodeDecodeError):
         # The message quotes a damaged file's bytes, at which pyvips stumbles before it has cleared
-        # them: without this the next error would be told with them too.
+        # them: without this the next error would hold them too.
         pyvips().vips_lib.vips_error_clear()
         return PhotoError("it is damaged and cannot be decoded")
     reason = _one_line(str(error))
@@ -182,4 +182,4 @@ def _one_line(text: str) -> str:
     """What a loader said: the first line that names it, without libvips' own frame."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith("unable to ")]
-    return (said or lines or ["no reason told"])[0].removeprefix("VipsJpeg: ")
+    return (said or lines or ["no reason given"])[0].removeprefix("VipsJpeg: ")

@@ -41,7 +41,7 @@ CODECS = {
 @dataclass(frozen=True)
 class Coding:
     """What one track is coded with, decided before the start. space: matrix coefficients of
-    H.273; colour_range: 1 limited, 2 full, 0 not told."""
+    H.273; colour_range: 1 limited, 2 full, 0 unknown."""
 
     codec: str
     crf: int | None

@@ -13,10 +13,10 @@ from .encoder import Coding
 from .opening import VideoError, pyav
 from .source import Track
 
-# H.273 matrix coefficients -> swscale's numbers. Untold ones (2, 3) are taken as players do: by
+# H.273 matrix coefficients -> swscale's numbers. Unnamed ones (2, 3) are taken as players do: by
 # height.
 SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-_UNTOLD = (2, 3)
+_UNNAMED = (2, 3)
 _HD_HEIGHT = 720
 
 
@@ -24,7 +24,7 @@ class Converter:
     """Converts the frames of one track; keeps swscale's tables between frames.
 
     deep: False gives 8 bits whatever the source has. matrix: H.273's number of what the colours
-    are coded with, told or taken. Raises VideoError for colours that swscale would falsify.
+    are coded with, named or assumed. Raises VideoError for colours that swscale would falsify.
     """
 
     def __init__(self, track: Track, threads: int = 1, deep: bool = True) -> None:
@@ -82,7 +82,7 @@ class Converter:
 def _matrix(track: Track) -> int:
     if track.rgb:
         return 1
-    if track.space in _UNTOLD:
+    if track.space in _UNNAMED:
         return 1 if track.height >= _HD_HEIGHT else 6
     if track.space not in SWSCALE:
         raise VideoError(

@@ -29,7 +29,7 @@ def read_frames(
         stream = container.streams[index]
         stream.codec_context.thread_count = threads
         if clock.shifts_s:
-            from_pts = None  # no place in such a file can be told by its time
+            from_pts = None  # times say nothing of places in such a file
         if from_pts is not None:
             try:
                 container.seek(from_pts, stream=stream, backward=True)

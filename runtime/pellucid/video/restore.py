@@ -55,7 +55,7 @@ class FoundInFrames:
     amounts: dict[str, float] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """In words: "rain 0.7; 30 of 120 frames left as they are"; empty if nothing can be told."""
+        """In words: "rain 0.7; 30 of 120 frames left as they are"; empty if unknown."""
         if not self.frames:
             return ""
         if self.left == self.frames:

@@ -45,7 +45,7 @@ class Track:
     transfer: int
     space: int
     full_range: bool
-    colour_range: int  # 1 limited, 2 full, 0 not told
+    colour_range: int  # 1 limited, 2 full, 0 unknown
     aspect: Fraction  # of a sample
     matrix: tuple[int, ...] | None  # display matrix: rotation and mirroring, 9 numbers
     interlaced: bool

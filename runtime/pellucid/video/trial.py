@@ -46,7 +46,7 @@ def find_unstorable(
                     kept.add(index)
             attempt.failure(kept)
             lost |= dict.fromkeys(others - kept, True)
-        return _told(source, lost, attempt.target)
+        return _named(source, lost, attempt.target)
 
 
 class _Attempt:
@@ -100,7 +100,7 @@ def _other_streams(source: Source) -> set[int]:
 
 
 def _undescribed(source: Source) -> dict[int, bool]:
-    """Data streams that no muxer of FFmpeg's can describe: index -> whether they are to be told."""
+    """Data streams that no muxer of FFmpeg's can describe: index -> whether the user is to know."""
     restored = {track.index for track in source.tracks}
     with opened(source.path) as container:
         mp4 = container.format.name.startswith("mov")
@@ -116,8 +116,8 @@ def _undescribed(source: Source) -> dict[int, bool]:
         return found
 
 
-def _told(source: Source, lost: dict[int, bool], trial: Path) -> dict[int, str]:
-    """lost: index -> whether it is to be told unless the trial holds its timecode."""
+def _named(source: Source, lost: dict[int, bool], trial: Path) -> dict[int, str]:
+    """lost: index -> whether the user is to know, unless the trial holds its timecode."""
     with opened(source.path) as given, opened(trial) as made:
         kept = {_timecode(stream) for stream in made.streams} - {None}
         return {

@@ -35,7 +35,7 @@ SURELY_NOT = {
 @dataclass(frozen=True)
 class Sample:
     """picture (H, W, 3) in [0, 1]; amounts (7,), NaN where unknown; least (7,): the amount may be
-    larger than told."""
+    larger than that."""
 
     picture: Image
     amounts: Amounts
@@ -48,7 +48,7 @@ class Labelled:
     def __init__(self, corpus: Corpus, banks: Banks | None = None) -> None:
         self.corpus, self.banks = corpus, banks or Banks.draw(corpus)
         seen = seen_by_eye()
-        self.real = [(photo, told_of(place, seen.get(place, {}))) for photo, place in corpus.real]
+        self.real = [(photo, known_of(place, seen.get(place, {}))) for photo, place in corpus.real]
         named = (("noise", corpus.noise), ("lowlight", corpus.lowlight), ("blur", corpus.blurred))
         self.pairs = [(*pair, name) for name, pairs in named for pair in pairs]
         self.good = [*corpus.good, *(clean for _, clean, _ in self.pairs)] or corpus.clean
@@ -69,8 +69,8 @@ class Labelled:
         elif kind < 0.6 and self.pairs:
             picture, amounts = self._pair(rng, height, width)
         elif kind < 0.85 and self.real:
-            photo, told = self.real[int(rng.integers(len(self.real)))]
-            picture, amounts, least = view([photo]), told.copy(), told > 0.0
+            photo, known = self.real[int(rng.integers(len(self.real)))]
+            picture, amounts, least = view([photo]), known.copy(), known > 0.0
             if rng.random() < 0.4:
                 picture, amounts = _on_top(picture, amounts, rng, self.banks)
         else:
@@ -131,11 +131,11 @@ def _on_top(
     name = ("snow", "blur", "noise", "jpeg", "rain")[int(rng.integers(5))]
     worse, added = degrade(picture, {name}, rng, banks)
     index = DEGRADATIONS.index(name)
-    told = amounts.copy()
-    told[index] = np.fmax(told[index], added[index])
+    known = amounts.copy()
+    known[index] = np.fmax(known[index], added[index])
     if name in ("blur", "snow"):  # they hide what else there is
-        told[DEGRADATIONS.index("rain")] = np.nan if told[0] != 0.0 else 0.0
-    return worse, told
+        known[DEGRADATIONS.index("rain")] = np.nan if known[0] != 0.0 else 0.0
+    return worse, known
 
 
 def _filed(picture: Image, amounts: Amounts, least: np.ndarray, rng: Generator) -> Sample:
@@ -154,14 +154,14 @@ def seen_by_eye() -> dict[str, dict[str, float]]:
     seen: dict[str, dict[str, float]] = {}
     for line in SEEN.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            place, *told = line.split()
-            pairs = (entry.split("=") for entry in told)
+            place, *entries = line.split()
+            pairs = (entry.split("=") for entry in entries)
             seen[place] = {name: float("nan" if v == "?" else v) for name, v in pairs}
     return seen
 
 
-def told_of(place: str, seen: dict[str, float]) -> Amounts:
+def known_of(place: str, seen: dict[str, float]) -> Amounts:
     """What is known of the real photo NAME/STEM: amounts (7,), lower bounds where above 0."""
     name = place.split("/")[0]
-    told = dict.fromkeys(SURELY_NOT.get(name, ()), 0.0) | {name: REAL} | seen
-    return np.array([told.get(other, float("nan")) for other in DEGRADATIONS], np.float32)
+    known = dict.fromkeys(SURELY_NOT.get(name, ()), 0.0) | {name: REAL} | seen
+    return np.array([known.get(other, float("nan")) for other in DEGRADATIONS], np.float32)

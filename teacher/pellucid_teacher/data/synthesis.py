@@ -50,10 +50,10 @@ class TaskMix:
     clean: float = 0.04
     compound: float = 0.25
 
-    def with_shares(self, told: Sequence[str]) -> "TaskMix":
-        """This mix with some shares replaced, told as "rain=0.4"; ValueError names a bad one."""
+    def with_shares(self, replaced: Sequence[str]) -> "TaskMix":
+        """This mix with some shares replaced, each as "rain=0.4"; ValueError names a bad one."""
         shares: dict[str, float] = {}
-        for text in told:
+        for text in replaced:
             task, _, number = text.partition("=")
             try:
                 shares[task] = float(number)
@@ -108,7 +108,7 @@ class Synthesis:
     def pictures(self, seed: int, index: int) -> tuple[Image, Image, Amounts]:
         """What a training step needs of a sample: (degraded, clean, amounts)."""
         rng = np.random.default_rng([seed, index])
-        return self.told(self.task_of(index), rng)
+        return self.with_amounts(self.task_of(index), rng)
 
     def describe(self) -> str:
         """Pictures, by number and fingerprint, and the side of a crop."""
@@ -124,7 +124,7 @@ class Synthesis:
     def task_of(self, index: int) -> str:
         return self.cycle[index // self.samples_per_task % len(self.cycle)]
 
-    def told(self, task: str, rng: Generator) -> tuple[Image, Image, Amounts]:
+    def with_amounts(self, task: str, rng: Generator) -> tuple[Image, Image, Amounts]:
         """`draw`, with what is known of the amounts between the two, (7,), NaN where unknown."""
         if task == "compound" and self.corpus.clean:
             return self._compound(rng)

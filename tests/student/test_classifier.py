@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from pellucid_student.diagnosis import Diagnosis, fit, labelled
+from pellucid_student.classifier import TaskClassifier, fit, labelled
 from pellucid_student.scene import SCENE_SIZE, measure_scene
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
@@ -13,7 +13,7 @@ from pellucid_teacher.data.synthesis import TASKS, Synthesis
 
 def test_probabilities_sum_to_one() -> None:
     torch.manual_seed(0)
-    told = Diagnosis(16)(torch.rand(5, SCENE_SIZE))
+    told = TaskClassifier(16)(torch.rand(5, SCENE_SIZE))
     assert told.shape == (5, len(TASKS))
     assert torch.allclose(told.sum(dim=1), torch.ones(5)) and (told > 0).all()
 
@@ -23,10 +23,10 @@ def test_it_learns_classes_that_are_far_apart_and_folds_its_scaling() -> None:
     tasks = torch.arange(512) % 2
     codes = 3.0 + 0.1 * torch.randn(512, 5, generator=generator) + 0.8 * tasks[:, None]
     torch.manual_seed(0)
-    diagnosis = Diagnosis(16, ("a", "b"), 5)
-    assert fit(diagnosis, codes, tasks, seed=1) < 0.5 * math.log(2)
-    assert torch.equal(diagnosis(codes).argmax(dim=1), tasks)  # on codes as they come
-    assert not any(p.requires_grad for p in diagnosis.parameters())
+    classifier = TaskClassifier(16, ("a", "b"), 5)
+    assert fit(classifier, codes, tasks, seed=1) < 0.5 * math.log(2)
+    assert torch.equal(classifier(codes).argmax(dim=1), tasks)  # on codes as they come
+    assert not any(p.requires_grad for p in classifier.parameters())
 
 
 def test_labelled_crops_are_the_same_each_time() -> None:

@@ -23,7 +23,7 @@ MIX = TaskMix(
 EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY = 25, 64, 2e-3, 3e-2
 
 
-class Diagnosis(nn.Module):
+class TaskClassifier(nn.Module):
     """Scene code (B, SCENE_SIZE), or what else `inputs` numbers tell -> probability of every task
     of `tasks`, (B, len(tasks))."""
 
@@ -35,10 +35,6 @@ class Diagnosis(nn.Module):
         self.layer1 = nn.Linear(inputs, width)
         self.layer2 = nn.Linear(width, width // 2)
         self.layer3 = nn.Linear(width // 2, len(tasks))
-        self.forget()
-
-    def forget(self) -> None:
-        """Every task is equally likely again, as before training."""
         nn.init.zeros_(self.layer3.weight)
         nn.init.zeros_(self.layer3.bias)
 
@@ -53,13 +49,14 @@ class Diagnosis(nn.Module):
         return out
 
 
-def fit(diagnosis: Diagnosis, codes: Tensor, tasks: Tensor, seed: int) -> float:
-    """Train on codes (N, inputs) and task numbers (N,), then freeze; returns as above."""
+def fit(classifier: TaskClassifier, codes: Tensor, tasks: Tensor, seed: int) -> float:
+    """Train on codes (N, inputs) and task numbers (N,), then freeze. Returns the loss of the
+    last epoch, in nats."""
     mean, spread = codes.mean(dim=0), codes.std(dim=0) + 1e-2
     codes = (codes - mean) / spread
-    diagnosis.requires_grad_(True)
+    classifier.requires_grad_(True)
     optimizer = torch.optim.AdamW(
-        diagnosis.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
+        classifier.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
     )
     last = 0.0
     with torch.random.fork_rng():
@@ -69,15 +66,15 @@ def fit(diagnosis: Diagnosis, codes: Tensor, tasks: Tensor, seed: int) -> float:
                 group["lr"] = LEARNING_RATE * (1.0 - epoch / EPOCHS)
             total, order = 0.0, torch.randperm(len(tasks))
             for chosen in torch.split(order, BATCH):
-                logits = diagnosis.logits(codes[chosen], dropout=0.2)
+                logits = classifier.logits(codes[chosen], dropout=0.2)
                 loss = F.cross_entropy(logits, tasks[chosen])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 total += float(loss.detach()) * len(chosen)
             last = total / len(tasks)
-    diagnosis.requires_grad_(False)
-    first = diagnosis.layer1  # W (x - m) / s + b = (W / s) x + (b - (W / s) m)
+    classifier.requires_grad_(False)
+    first = classifier.layer1  # W (x - m) / s + b = (W / s) x + (b - (W / s) m)
     first.weight.div_(spread)
     first.bias.sub_(first.weight @ mean)
     return last
