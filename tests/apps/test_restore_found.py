@@ -97,7 +97,7 @@ def test_options_choose(photos: Path, estimator_file: Path, options: list[str], 
     [
         (["--fix", "fog"], "no degradation 'fog'; did you mean haze? known: rain, snow, haze"),
         (["--ignore", "rian"], "did you mean rain?"),
-        (["--fix", "haze"], "told does not know haze; it knows rain, lowlight"),
+        (["--fix", "haze"], "fake does not know haze; it knows rain, lowlight"),
         (["--fix", "rain", "--ignore", "rain"], "rain cannot be both fixed and ignored"),
     ],
 )
