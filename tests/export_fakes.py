@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pellucid_export.calibration import Batch, Pictures, ValidationPair
+from pellucid_export.calibration import Pictures, Planes, ValidationPair
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PlainUNet, PlainUNetConfig
 from pellucid_student.weights import Provenance
@@ -24,7 +24,7 @@ def small_student(seed: int = 0) -> PlainUNet:
     return folded
 
 
-def picture(seed: int) -> Batch:
+def picture(seed: int) -> Planes:
     """Smooth colours with some noise, (1, 3, *SIDES)."""
     rng = np.random.default_rng(seed)
     rows, cols = np.linspace(0, 1, SIDES[0])[:, None], np.linspace(0, 1, SIDES[1])[None]
@@ -34,7 +34,7 @@ def picture(seed: int) -> Batch:
 
 
 def small_pictures() -> Pictures:
-    judged = [
+    validation = [
         ValidationPair(t, picture(i), picture(i + 9)) for i, t in enumerate(("rain", "noise"))
     ]
-    return Pictures([picture(i) for i in range(20, 26)], judged, "made for tests")
+    return Pictures([picture(i) for i in range(20, 26)], validation, "made for tests")

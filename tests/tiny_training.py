@@ -12,7 +12,7 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch, Samples
 from pellucid_teacher.data.synthesis import Synthesis
 from pellucid_teacher.training.config import TrainConfig
-from pellucid_teacher.training.loop import Report, train
+from pellucid_teacher.training.loop import StepReport, train
 
 CONFIG = TrainConfig(steps=12, batch_size=2, lr=1e-2, warmup=2, workers=0, save_every=4, ema=0.5)
 
@@ -39,6 +39,6 @@ def run(
     samples: Samples | None = None,
     minutes: float | None = None,
     began: float | None = None,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     given = (samples or synthesis(), config, folder, minutes, began)
     return train(Around(model or network(), plain_loss), *given)

@@ -27,7 +27,7 @@ CLEAN = TaskMix(rain=0, lowlight=0, haze=0, snow=0, blur=0, noise=0, clean=1)
 # range that is too short cuts off whole pictures (13 dB on noise), one too long costs little.
 NOISE_SIGMAS = (15.0, 25.0, 35.0, 50.0)
 
-Batch = NDArray[np.float32]  # (1, 3, H, W) in [0, 1]
+Planes = NDArray[np.float32]  # (1, 3, H, W) in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class ValidationPair:
     """A degraded picture and its clean partner, (1, 3, H, W) in [0, 1]."""
 
     task: str
-    degraded: Batch
-    clean: Batch
+    degraded: Planes
+    clean: Planes
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """calibration: what ranges are measured on. judged: what the drop is measured on.
+    """calibration: what ranges are measured on. validation: what the drop is measured on.
     source: where the calibration pictures come from, for the report."""
 
-    calibration: list[Batch]
-    judged: list[ValidationPair]
+    calibration: list[Planes]
+    validation: list[ValidationPair]
     source: str
 
 
-def synthesised(clean: Path, count: int) -> list[Batch]:
+def synthesised(clean: Path, count: int) -> list[Planes]:
     """`count` degraded crops of the photos in a folder, always the same: all tasks in turn, and a
     sixth of them with Gaussian noise, of NOISE_SIGMAS in turn.
     """
@@ -69,7 +69,7 @@ def synthesised(clean: Path, count: int) -> list[Batch]:
     return [_batch(np.clip(degraded, 0.0, 1.0)) for degraded in samples]
 
 
-def from_folder(folder: Path, count: int) -> list[Batch]:
+def from_folder(folder: Path, count: int) -> list[Planes]:
     """Centre crops of up to `count` pictures of a folder, spread evenly over its names.
 
     Raises ExportError for a folder that holds an evaluation set: ranges fitted to the pictures that
@@ -124,7 +124,7 @@ def mild_pair(clean: Path) -> ValidationPair:
     return ValidationPair("mild", np.clip(photo + noise, 0.0, 1.0).astype(np.float32), photo)
 
 
-def fit(picture: Batch, size: tuple[int, int]) -> Batch:
+def fit(picture: Planes, size: tuple[int, int]) -> Planes:
     """A centre crop of exactly `size` (H, W); sides that are too short are mirrored first."""
     short = [max(0, want - have) for want, have in zip(size, picture.shape[2:], strict=True)]
     if any(short):
@@ -164,5 +164,5 @@ def _unit(path: Path) -> Image:
     return np.asarray(pixels[..., :3], np.float32) / np.float32(full_scale(pixels.dtype))
 
 
-def _batch(picture: Image) -> Batch:
+def _batch(picture: Image) -> Planes:
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)

@@ -1,4 +1,4 @@
-"""One export: every file is made aside, judged, and only then gets its name."""
+"""One export: every file is made aside, validated, and only then gets its name."""
 
 import hashlib
 import os
@@ -19,10 +19,10 @@ from .openvino.maker import OpenVinoMaker
 from .quiet import quiet_libraries
 from .report import Row, verdict
 from .request import INTEGER, Request, check_combinations
-from .source import Maker, Source
+from .source import ExportSource, Maker
 from .targets import check_ready, targets_of
 from .thresholds import ExportError, ParityError, QualityError, parity_floor_db
-from .validator import Finding, Validator
+from .validator import Validation, Validator
 from .web.maker import WebMaker
 
 Tell = Callable[[str], None]
@@ -38,15 +38,15 @@ class Made:
 
     path: Path
     run: Run
-    finding: Finding
+    finding: Validation
     keep: tuple[str, ...] = ()
 
 
 @dataclass
 class Exporter:
-    """Makers, judge and what was learned on the way; `rows` grows as files are made."""
+    """Makers, validator and what was learned on the way; `rows` grows as files are made."""
 
-    source: Source
+    source: ExportSource
     request: Request
     tell: Tell
     rows: list[Row] = field(default_factory=list)
@@ -54,8 +54,8 @@ class Exporter:
     def __post_init__(self) -> None:
         check_combinations(self.request)
         self.makers = _makers(self.source, self.request)
-        self._judge = Validator(
-            self.source.restoration, self.source.pictures.judged, self.source.image_io
+        self._validator = Validator(
+            self.source.restoration, self.source.pictures.validation, self.source.image_io
         )
         self._base: dict[tuple[str, Size | None], Run] = {}  # fp32, to time the others against
         # (format, precision) -> candidate that was good for another size or a format alike
@@ -67,7 +67,7 @@ class Exporter:
         for form, precision in self.request.pairs():
             maker = self.makers[form]
             if isinstance(maker, CoreMLMaker):
-                found.append((form, precision, maker.judged_size))
+                found.append((form, precision, maker.validation_size))
             elif isinstance(maker, DarktableMaker | WebMaker):
                 found.append((form, precision, None))
             else:
@@ -141,7 +141,7 @@ class Exporter:
             return self._make_integer(form, precision, size, folder)
         path = maker.make(precision, size, (), folder)
         run = maker.runner(path, size, self.request.threads)
-        finding = self._judge.look(run, size)
+        finding = self._validator.look(run, size)
         floor = parity_floor_db(precision, self.source.image_io)
         if floor is not None and not finding.parity_db >= floor:
             raise ParityError(
@@ -162,7 +162,7 @@ class Exporter:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             path = maker.make(precision, size, candidates[index], folder)
             run = maker.runner(path, size, self.request.threads)
-            made = Made(path, run, self._judge.look(run, size), candidates[index])
+            made = Made(path, run, self._validator.look(run, size), candidates[index])
             if made.finding.worst[1] <= self.request.max_drop:
                 self._first_try[form, precision] = index
                 return made
@@ -198,8 +198,8 @@ class Exporter:
             self._base[form, size] = run
         base = self._base.get((form, size))
         if base is None or precision == "fp32":
-            return self._judge.milliseconds([run], size)[0], None
-        own, other = self._judge.milliseconds([run, base], size)
+            return self._validator.milliseconds([run], size)[0], None
+        own, other = self._validator.milliseconds([run, base], size)
         return own, other
 
     def _sizes(self, form: str, size: Size | None) -> str:
@@ -209,7 +209,7 @@ class Exporter:
         return "any" if size is None else size_text(size)
 
 
-def _makers(source: Source, request: Request) -> dict[str, Maker]:
+def _makers(source: ExportSource, request: Request) -> dict[str, Maker]:
     """Makers of the asked-for formats; a missing package is an error before any work is done."""
     onnx_maker = OnnxMaker(source)
     makers: dict[str, Maker] = {"onnx": onnx_maker}
@@ -228,7 +228,7 @@ def _makers(source: Source, request: Request) -> dict[str, Maker]:
     return makers
 
 
-def _open_folder(out: Path, files: int, source: Source) -> Path:
+def _open_folder(out: Path, files: int, source: ExportSource) -> Path:
     """The export folder, made if need be, and a folder in it for work in progress."""
     if out.exists() and not out.is_dir():
         raise ExportError(f"{out}: is a file; -o takes a folder")

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from .calibration import Batch
+from .calibration import Planes
 from .onnx.file import to_levels
 from .onnx.rewrites import rewrite_for_devices
 from .quiet import quiet_libraries
@@ -27,7 +27,7 @@ QUANTISED_OPS = ("Conv",)
 
 def quantise_onnx(
     model: onnx.ModelProto,
-    pictures: Sequence[Batch],
+    pictures: Sequence[Planes],
     keep_float: Collection[str],
     shifts: Mapping[str, NDArray[np.float32]],
     image_io: bool = False,
@@ -97,7 +97,7 @@ def _left_in_float(model: onnx.ModelProto, quantised: Collection[str]) -> list[s
 class _Reader:
     """What ONNX Runtime's calibration asks for: one feed after another, then None."""
 
-    def __init__(self, pictures: Sequence[Batch], image_io: bool) -> None:
+    def __init__(self, pictures: Sequence[Planes], image_io: bool) -> None:
         self._feeds: Iterator[dict[str, NDArray[Any]]] = iter(
             [{"input": to_levels(picture) if image_io else picture} for picture in pictures]
         )

@@ -53,7 +53,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class ExportReport:
     """card: of the model. notes: what was asked for and not made. calibration: its source."""
 
     card: dict[str, object]
@@ -61,7 +61,7 @@ class Report:
     notes: Sequence[str]
     calibration: str
     threads: int
-    judged_on: str
+    validated_on: str
     seconds: float
 
     @property
@@ -74,7 +74,7 @@ class Report:
         return [
             "dB vs torch: worst agreement with the float32 network (PSNR of the difference, "
             f"peak 1; {IDENTICAL_DB:.0f} is identical); integer files are held to their drop.",
-            f"worst drop: PSNR lost against the float32 network on {self.judged_on}.",
+            f"worst drop: PSNR lost against the float32 network on {self.validated_on}.",
             f"ms here: one picture of 256x256, or of the file's own size; {self.threads} thread(s) "
             f"of {_machine()}, minutes apart from row to row; verdicts compare with fp32 timed in "
             "turns. Core ML and HTP files are checked, not timed: their devices differ.",
@@ -140,7 +140,7 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def as_json(report: Report) -> str:
+def as_json(report: ExportReport) -> str:
     record = {
         "schema": SCHEMA,
         "model": report.card,
@@ -148,7 +148,7 @@ def as_json(report: Report) -> str:
         "threads": report.threads,
         "seconds": round(report.seconds, 1),
         "calibration": report.calibration,
-        "judged_on": report.judged_on,
+        "judged_on": report.validated_on,
         "notes": list(report.notes),
         "files": [
             asdict(row)
@@ -159,7 +159,7 @@ def as_json(report: Report) -> str:
     return json.dumps(record, indent=1)
 
 
-def as_markdown(report: Report) -> str:
+def as_markdown(report: ExportReport) -> str:
     lines = [f"# {report.card['id']}", "", str(report.card["purpose"]), ""]
     lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     lines += [
@@ -195,7 +195,7 @@ pre{background:#fff;border:1px solid #ddd;padding:.8rem;overflow-x:auto;font-siz
 _MARKS = ("f", "", "s", "n", "n", "n", "n", "")  # of the columns of HEAD
 
 
-def as_html(report: Report, max_drop: float, snippets: Sequence[tuple[str, str]]) -> str:
+def as_html(report: ExportReport, max_drop: float, snippets: Sequence[tuple[str, str]]) -> str:
     """One page, nothing fetched. snippets: (title, code)."""
     head = "".join(f'<th class="{m}">{escape(n)}' for m, n in zip(_MARKS, HEAD, strict=True))
     facts = ", ".join(
@@ -246,7 +246,7 @@ def _drops_table(rows: Sequence[Row], max_drop: float) -> str:
 
 
 def write_reports(
-    report: Report, out: Path, max_drop: float, snippets: Sequence[tuple[str, str]]
+    report: ExportReport, out: Path, max_drop: float, snippets: Sequence[tuple[str, str]]
 ) -> list[Path]:
     """export.json, export.md and export.html in `out`."""
     texts = {

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .calibration import Batch, fit
+from .calibration import Planes, fit
 from .restoration import Restoration
 
 RANKING_PICTURES, RANKING_SIDE = 6, 128
@@ -60,7 +60,7 @@ class Sensitivity:
         return [tuple(names[:k]) for k in dict.fromkeys([*counts, half])]
 
 
-def measure_sensitivity(restoration: Restoration, pictures: Sequence[Batch]) -> Sensitivity:
+def measure_sensitivity(restoration: Restoration, pictures: Sequence[Planes]) -> Sensitivity:
     """Activations: one asymmetric 8-bit range a layer; weights: symmetric, one a channel."""
     chosen = spread(pictures, RANKING_PICTURES)
     crops = [torch.from_numpy(fit(p, (RANKING_SIDE, RANKING_SIDE))) for p in chosen]
@@ -103,7 +103,7 @@ def measure_sensitivity(restoration: Restoration, pictures: Sequence[Batch]) -> 
     return Sensitivity({name: errors[name] for name in worst_first}, shifts)
 
 
-def spread(pictures: Sequence[Batch], count: int) -> list[Batch]:
+def spread(pictures: Sequence[Planes], count: int) -> list[Planes]:
     """Up to `count` of the pictures, evenly spaced."""
     count = min(count, len(pictures))
     return [pictures[i * len(pictures) // count] for i in range(count)]

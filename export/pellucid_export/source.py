@@ -9,7 +9,7 @@ from pellucid.size import Size
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import Provenance
 
-from .calibration import Batch, Pictures, fit
+from .calibration import Pictures, Planes, fit
 from .card import card
 from .onnx.file import Run
 from .onnx.overflow import check_fp16_range
@@ -21,7 +21,7 @@ PIXEL_BUDGET = 24 * 256 * 256  # px looked at for ranges, so that large sizes do
 
 
 @dataclass
-class Source:
+class ExportSource:
     """A folded student with its pictures; what several formats need is computed once."""
 
     student: PlainUNet
@@ -50,7 +50,7 @@ class Source:
     def sensitivity(self) -> Sensitivity:
         return measure_sensitivity(self.restoration, self.pictures.calibration)
 
-    def calibration(self, size: Size | None, most: int = RANGE_PICTURES) -> list[Batch]:
+    def calibration(self, size: Size | None, most: int = RANGE_PICTURES) -> list[Planes]:
         """Pictures to measure ranges on, cut to `size`; fewer of them if they are large."""
         held = self.pictures.calibration
         height, width = size or (held[0].shape[2], held[0].shape[3])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .readiness.check import Report, judge
+from .readiness.check import ReadinessReport, check_graph
 from .readiness.readers import read_graph
 from .readiness.rule import Verdict
 from .readiness.rules import TARGETS
@@ -44,14 +44,14 @@ def check_ready(path: Path, place: Path, targets: Sequence[str]) -> dict[str, Re
     if not targets:
         return {}
     graph = read_graph(path)
-    reports = [judge(graph, TARGETS[target]) for target in targets]
+    reports = [check_graph(graph, TARGETS[target]) for target in targets]
     refusals = [_refusal(report) for report in reports if not report.ready]
     if refusals:
         raise QualityError(f"{place}: {'; '.join(refusals)}; it was thrown away")
     return {report.target: _readiness(report) for report in reports}
 
 
-def _refusal(report: Report) -> str:
+def _refusal(report: ReadinessReport) -> str:
     """`Qualcomm HTP does not take 3 of 90 layers: Where (node_where): why. Change: ... [source]`"""
     refused = [f for f in report.findings if f.verdict == Verdict.UNSUPPORTED]
     kinds = {(f.why, f.change, f.source): f for f in reversed(refused)}  # the first of each kind
@@ -65,7 +65,7 @@ def _refusal(report: Report) -> str:
     )
 
 
-def _readiness(report: Report) -> Readiness:
+def _readiness(report: ReadinessReport) -> Readiness:
     slow = [f for f in report.findings if f.verdict == Verdict.SLOW]
     reasons = dict.fromkeys(f"{f.op}: {f.why}" for f in slow)
     return Readiness(len(report.findings), len(slow), tuple(reasons))

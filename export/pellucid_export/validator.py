@@ -1,4 +1,4 @@
-"""One judge for every file: agreement with torch, what is lost on pictures, milliseconds here."""
+"""The same for every file: agreement with torch, what is lost on pictures, milliseconds here."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 
 from pellucid.size import Size
 
-from .calibration import Batch, ValidationPair, fit
+from .calibration import Planes, ValidationPair, fit
 from .onnx.file import Run, from_levels, to_levels
 from .restoration import Restoration
 from .thresholds import agreement_db
@@ -20,7 +20,7 @@ LARGE = 512 * 512  # px; above it two pictures are looked at instead of all
 
 
 @dataclass(frozen=True)
-class Finding:
+class Validation:
     """parity_db: worst agreement with torch. drops: dB of PSNR lost by task, positive is worse."""
 
     parity_db: float
@@ -41,9 +41,9 @@ class Validator:
         self._restoration = restoration
         self._pairs = pairs
         self._image_io = image_io
-        self._answers: dict[tuple[str, Size], Batch] = {}
+        self._answers: dict[tuple[str, Size], Planes] = {}
 
-    def look(self, run: Run, size: Size | None) -> Finding:
+    def look(self, run: Run, size: Size | None) -> Validation:
         """size: of a file with fixed sides; None looks at odd sizes too."""
         at = size or self._pairs[0].degraded.shape[2:]
         chosen = self._pairs if at[0] * at[1] <= LARGE else self._pairs[:2]
@@ -59,7 +59,7 @@ class Validator:
             for odd in ODD_SIZES:
                 crop = fit(picture, odd)
                 parity.append(agreement_db(run(crop), self._answer(self._pairs[0].task, crop)))
-        return Finding(min(parity), drops)
+        return Validation(min(parity), drops)
 
     def milliseconds(self, runs: Sequence[Run], size: Size | None) -> list[float]:
         """Median time of each run on this machine, taken in turns so that other work on the machine
@@ -75,7 +75,7 @@ class Validator:
                 taken.append(time.perf_counter() - start)
         return [1e3 * float(np.median(taken[1:])) for taken in times]
 
-    def _answer(self, task: str, picture: Batch) -> Batch:
+    def _answer(self, task: str, picture: Planes) -> Planes:
         """torch's float32 output; rounded as a file with 8-bit ports must round it."""
         key = (task, (picture.shape[2], picture.shape[3]))
         if key not in self._answers:
@@ -88,6 +88,6 @@ class Validator:
         return self._answers[key]
 
 
-def _psnr(got: Batch, clean: Batch) -> float:
+def _psnr(got: Planes, clean: Planes) -> float:
     error = float(np.mean((np.clip(got, 0.0, 1.0) - clean) ** 2, dtype=np.float64))
     return -10.0 * float(np.log10(max(error, 1e-10))) if np.isfinite(error) else -100.0

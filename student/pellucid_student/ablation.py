@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.training.dev_set import DevSet, restore_picture
-from pellucid_teacher.training.loop import Report, TrainConfig
+from pellucid_teacher.training.loop import StepReport, TrainConfig
 
 from .frozen_teacher import FrozenTeacher
 from .losses import Losses
@@ -71,7 +71,7 @@ class Ablation:
     teacher: FrozenTeacher | None = None
     dev: DevSet | None = None
 
-    def run(self, variant: Variant, seed: int) -> Iterator[Report]:
+    def run(self, variant: Variant, seed: int) -> Iterator[StepReport]:
         """Train one variant to the end and write its result; nothing is yielded if it is there.
 
         Raises ValueError if the result in the folder was made by another recipe.

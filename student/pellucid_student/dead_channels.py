@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pellucid_teacher.data.stream import Shard, batches
 from pellucid_teacher.data.synthesis import Synthesis
-from pellucid_teacher.training.loop import Report, TrainConfig
+from pellucid_teacher.training.loop import StepReport, TrainConfig
 
 from .layers import RepConv, ResidualBlock
 from .plain_unet import PlainUNet
@@ -24,11 +24,11 @@ Run = Callable[[], object]
 
 
 def kept_alive(
-    reports: Iterator[Report],
+    reports: Iterator[StepReport],
     model: PlainUNet,
     run: Run,
     seed: int,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     """The same reports; between some of them what has died in `model` is revived.
 
     run, seed: as of `revive`.

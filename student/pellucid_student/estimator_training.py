@@ -141,7 +141,7 @@ def train_estimator(
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
     )
-    judge = torch.compile(estimator.logits, dynamic=False) if config.fast else estimator.logits
+    logits_of = torch.compile(estimator.logits, dynamic=False) if config.fast else estimator.logits
     with flushed_denormals():
         for pictures, amounts, least in loader:
             elapsed = time.monotonic() - began
@@ -154,7 +154,7 @@ def train_estimator(
                 group["lr"] = lr * (config.muon_scale if "momentum" in group else 1.0)
             pictures = pictures.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.fast):
-                logits = judge(pictures)
+                logits = logits_of(pictures)
             loss = loss_of(logits.float(), amounts, least)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

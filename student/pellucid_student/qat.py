@@ -141,11 +141,11 @@ class Guarded:
     drop_db: float
 
 
-def guard(model: PlainUNet, judge: Callable[[PlainUNet], float], max_drop: float) -> Guarded:
+def guard(model: PlainUNet, evaluate: Callable[[PlainUNet], float], max_drop: float) -> Guarded:
     """Return layers to float, the most harmful first, until the loss is within `max_drop` dB.
 
-    judge: mean dB of a network on pictures that are in no evaluation set. The loss is counted from
-    `model` with all its layers in float; `model.enabled` flags are left as decided.
+    evaluate: mean dB of a network on pictures that are in no evaluation set. The loss is
+    counted from `model` with all its layers in float; `model.enabled` flags are left as decided.
     """
     found = layers(model)
     model.eval()
@@ -153,7 +153,7 @@ def guard(model: PlainUNet, judge: Callable[[PlainUNet], float], max_drop: float
     def with_float(names: set[str]) -> float:
         for name, layer in found.items():
             layer.enabled = name not in names
-        return judge(model)
+        return evaluate(model)
 
     whole = with_float(set(found))
     kept: list[str] = []

@@ -12,7 +12,7 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Samples
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.training.checkpoint import averaged_weights, run_so_far
-from pellucid_teacher.training.loop import Report, TrainConfig, train
+from pellucid_teacher.training.loop import StepReport, TrainConfig, train
 
 from .dead_channels import kept_alive, look, revive, revive_levels
 from .estimator_training import prepare_estimator
@@ -62,7 +62,7 @@ def train_student(
     minutes: float | None = None,
     teacher: FrozenTeacher | None = None,
     began: float | None = None,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     """Train or resume a student in `folder`; every report's `average` is the student to keep.
 
     minutes, began: as of `training.loop.train`.

@@ -9,7 +9,7 @@ from .data.corpus import Corpus
 from .system import Preset, System
 from .training.checkpoint import averaged_weights
 from .training.config import Recipe
-from .training.loop import Report, train
+from .training.loop import StepReport, train
 from .weights import save_teacher
 
 
@@ -26,7 +26,7 @@ def train_teacher(
     folder: Path,
     minutes: float | None = None,
     began: float | None = None,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     """Train or resume a teacher in `folder`; every report's `average` is the system to keep."""
     return train(system, recipe.samples(corpus), recipe.train, folder, minutes, began)
 

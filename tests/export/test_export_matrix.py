@@ -18,7 +18,7 @@ from pellucid_export.pipeline import Exporter, digest
 from pellucid_export.readiness.readers import read_graph
 from pellucid_export.report import Row
 from pellucid_export.request import PRECISIONS, Request
-from pellucid_export.source import Source
+from pellucid_export.source import ExportSource
 
 pytest.importorskip("coremltools", reason="Core ML packages need pellucid[coreml]")
 pytest.importorskip("nncf", reason="OpenVINO files need pellucid[export]")
@@ -40,7 +40,7 @@ class Made:
 
 
 def export(out: Path, image_io: bool, formats: str, sizes: tuple[Size | None, ...]) -> Made:
-    source = Source(small_student(), PROVENANCE, 1, small_pictures(), image_io)
+    source = ExportSource(small_student(), PROVENANCE, 1, small_pictures(), image_io)
     request = Request(tuple(formats.split()), PRECISIONS, out, sizes, image_io, max_drop=0.5)
     return Made(out, Exporter(source, request, lambda line: None))
 

@@ -24,7 +24,7 @@ from pellucid_export.onnx.overflow import check_fp16_range
 from pellucid_export.pipeline import Exporter
 from pellucid_export.request import Request
 from pellucid_export.restoration import Restoration
-from pellucid_export.source import Source
+from pellucid_export.source import ExportSource
 from pellucid_export.thresholds import ExportError, QualityError, parity_floor_db
 from pellucid_export.weights import find_weights, open_student
 from pellucid_student.weights import save_student
@@ -35,7 +35,7 @@ FIXED = (48, 64)
 def exporter(
     out: Path, formats: str = "onnx", precisions: str = "fp32", drop: float = 0.5
 ) -> Exporter:
-    source = Source(small_student(), PROVENANCE, 1, small_pictures())
+    source = ExportSource(small_student(), PROVENANCE, 1, small_pictures())
     request = Request(
         tuple(formats.split()), tuple(precisions.split()), out, (FIXED,), max_drop=drop
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pellucid_export.report import Report, Row, as_html, as_json, as_markdown, cells, verdict
+from pellucid_export.report import ExportReport, Row, as_html, as_json, as_markdown, cells, verdict
 from pellucid_export.snippets import next_commands, snippets
 
 ROW = Row(
@@ -23,8 +23,8 @@ CARD: dict[str, object] = {
 }  # fmt: skip
 
 
-def report(*rows: Row) -> Report:
-    return Report(CARD, rows, ["onnx w8: not made"], "24 crops", 1, "6 samples", 12.0)
+def report(*rows: Row) -> ExportReport:
+    return ExportReport(CARD, rows, ["onnx w8: not made"], "24 crops", 1, "6 samples", 12.0)
 
 
 @pytest.mark.parametrize(

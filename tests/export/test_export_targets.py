@@ -15,7 +15,7 @@ from pellucid_export import request as asked
 from pellucid_export.pipeline import Exporter
 from pellucid_export.report import Row, verdict
 from pellucid_export.request import Request
-from pellucid_export.source import Source
+from pellucid_export.source import ExportSource
 from pellucid_export.targets import LOADS, check_ready, targets_of
 from pellucid_export.thresholds import ExportError, QualityError
 from pellucid_student.weights import save_student
@@ -74,7 +74,7 @@ def test_the_command_refuses_free_sizes_and_leaves_nothing(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_the_student_passes_for_litert_and_for_the_htp(tmp_path: Path) -> None:
-    source = Source(small_student(), PROVENANCE, 1, small_pictures())
+    source = ExportSource(small_student(), PROVENANCE, 1, small_pictures())
     request = Request(
         ("onnx", "htp"), ("fp32", "w8a8", "w8a16"), tmp_path, (FIXED,),
         max_drop=0.5, targets=("litert", "htp"),
@@ -95,14 +95,14 @@ def test_the_student_passes_for_litert_and_for_the_htp(tmp_path: Path) -> None:
 
 
 def test_htp_files_hold_one_call() -> None:
-    source = Source(small_student(), PROVENANCE, 2, small_pictures())
+    source = ExportSource(small_student(), PROVENANCE, 2, small_pictures())
     request = Request(("htp",), ("w8a16",), Path("nowhere"), ((48, 64),), steps=2)
     with pytest.raises(ExportError, match="hold one call: .* leave --steps away"):
         Exporter(source, request, lambda line: None)
 
 
 def test_htp_files_of_sizes_or_ports_that_cannot_be() -> None:
-    source = Source(small_student(), PROVENANCE, 1, small_pictures())
+    source = ExportSource(small_student(), PROVENANCE, 1, small_pictures())
 
     def ask(size: tuple[int, int] | None, image_io: bool = False) -> Exporter:
         request = Request(("htp",), ("w8a16",), Path("nowhere"), (size,), image_io)

@@ -14,7 +14,7 @@ from pellucid_export.openvino.maker import OpenVinoMaker
 from pellucid_export.readiness.check import readiness
 from pellucid_export.readiness.graph import GraphError
 from pellucid_export.readiness.readers import read_graph
-from pellucid_export.source import Source
+from pellucid_export.source import ExportSource
 
 openvino = pytest.importorskip("openvino", reason="OpenVINO files need pellucid[export]")
 pytest.importorskip("nncf", reason="OpenVINO files need pellucid[export]")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # torch traces graphs
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ir")
-    source = Source(small_student(), PROVENANCE, 1, small_pictures())
+    source = ExportSource(small_student(), PROVENANCE, 1, small_pictures())
     onnx_maker = OnnxMaker(source)
     onnx.save(onnx_maker.finished("fp32", None, False), folder / "model.onnx")
     maker = OpenVinoMaker(source, onnx_maker)

@@ -105,5 +105,5 @@ def test_wrong_questions_are_told(tmp_path: Path) -> None:
     path = convolution(tmp_path / "m.onnx")
     with pytest.raises(GraphError, match="did you mean m4"):
         estimate(path, "m44", 40, 50)
-    with pytest.raises(GraphError, match="fixed to 40x50, asked for 50x40"):
+    with pytest.raises(GraphError, match="fixed to 50x40, asked for 40x50"):
         estimate(path, "m1", 50, 40)

@@ -17,7 +17,7 @@ from pellucid_export.onnx.file import open_session
 from pellucid_export.onnx.scene_branch import measure_always
 from pellucid_export.pipeline import Exporter
 from pellucid_export.request import Request, check_combinations
-from pellucid_export.source import Source
+from pellucid_export.source import ExportSource
 from pellucid_export.thresholds import ExportError
 from pellucid_export.web import node
 from pellucid_export.web.card import known_picture, web_card
@@ -25,8 +25,8 @@ from pellucid_export.web.cut import WebModels, cut_for_web
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
-    return Source(small_student(), PROVENANCE, 1, small_pictures())
+def source() -> ExportSource:
+    return ExportSource(small_student(), PROVENANCE, 1, small_pictures())
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_model_that_measures_no_scene_is_refused() -> None:
         cut_for_web(onnx.ModelProto())
 
 
-def test_the_card_holds_the_answers_of_torch(source: Source) -> None:
+def test_the_card_holds_the_answers_of_torch(source: ExportSource) -> None:
     told = json.loads(json.dumps(web_card(source.card, source.restoration)))
     assert told["scene_size"] == source.restoration.unmeasured.shape[1]
     assert told["degradations"] == list(DEGRADATIONS)
@@ -98,7 +98,7 @@ def test_other_ports_and_sizes_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_without_node_the_way_to_it_is_told(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     request = Request(("web",), ("fp32",), tmp_path / "out", web_engine=ENGINE)
@@ -113,7 +113,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node is no
 @needs_node
 @pytest.mark.slow
 def test_node_agrees_with_torch_and_all_four_files_are_written(
-    source: Source, tmp_path: Path
+    source: ExportSource, tmp_path: Path
 ) -> None:
     request = Request(("web",), ("fp32",), tmp_path, web_engine=ENGINE)
     (row,) = Exporter(source, request, print).run()

@@ -45,7 +45,7 @@ class Recording(Untouched):
 def run(
     source: Path,
     target: Path,
-    make: Callable[[], video.FrameRestorer] = Untouched,
+    make: Callable[[], video.VideoRestorer] = Untouched,
     label: str = "fake",
     **options: Any,
 ) -> tuple[int, tuple[str, ...], tuple[str, ...]]:

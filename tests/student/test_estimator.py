@@ -33,8 +33,8 @@ def test_an_untrained_one_finds_nothing() -> None:
 
 def test_repeating_a_picture_side_by_side_hardly_changes_what_is_found() -> None:
     """Means and maxima know no size; only the borders differ."""
-    judge, picture = estimator(), torch.rand(1, 3, 128, 128)
-    once, twice = judge(picture), judge(torch.cat([picture, picture], dim=3))
+    network, picture = estimator(), torch.rand(1, 3, 128, 128)
+    once, twice = network(picture), network(torch.cat([picture, picture], dim=3))
     assert (once - twice).abs().max() < 0.1
 
 
@@ -57,10 +57,10 @@ def test_it_learns_to_tell_noise() -> None:
     rng = np.random.default_rng(0)
     smooth = [np.full((160, 160, 3), level, np.uint8) for level in rng.integers(40, 200, 6)]
     labelled = Labelled(Corpus(smooth))
-    judge = Estimator()
+    network = Estimator()
     config = EstimatorTraining(steps=12, pixels=8 * 128 * 128, workers=0, warmup=2, ema=0.5)
-    reports = list(train_estimator(judge, labelled, config))
-    assert len(reports) == 12 and judge.is_trained
+    reports = list(train_estimator(network, labelled, config))
+    assert len(reports) == 12 and network.is_trained
     assert reports[-1].loss < reports[0].loss
 
 

@@ -76,14 +76,14 @@ def test_the_guard_names_the_layer_that_breaks_the_limit() -> None:
     names = list(layers(model))
     harm = {names[2]: 0.5, names[4]: 0.2}
 
-    def judge(network: nn.Module) -> float:
+    def measure(network: nn.Module) -> float:
         return 30.0 - sum(h for n, h in harm.items() if layers(network)[n].enabled)
 
-    done = guard(model, judge, max_drop=0.1)
+    done = guard(model, measure, max_drop=0.1)
     assert done.kept_float == [names[2], names[4]] and done.drop_db == pytest.approx(0.0)
     assert [n for n, q in layers(model).items() if not q.enabled] == [names[2], names[4]]
-    assert guard(model, judge, max_drop=0.3).kept_float == [names[2]]
-    assert guard(model, judge, max_drop=1.0).kept_float == []
+    assert guard(model, measure, max_drop=0.3).kept_float == [names[2]]
+    assert guard(model, measure, max_drop=1.0).kept_float == []
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pellucid_student.dead_channels import EVERY, UNTIL, kept_alive, revive, rev
 from pellucid_student.layers import ResidualBlock
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.student import Student
-from pellucid_teacher.training.loop import Report
+from pellucid_teacher.training.loop import StepReport
 
 PICTURE = 2 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) - 1
 
@@ -105,11 +105,11 @@ def test_levels_that_nothing_enters_start_afresh(model: Any) -> None:
 def test_a_run_revives_between_checkpoints_until_late(model: PlainUNet) -> None:
     average = copy.deepcopy(model)
 
-    def reports() -> Iterator[Report]:
+    def reports() -> Iterator[StepReport]:
         for step in range(1, 3 * EVERY + 1):
             with torch.no_grad():
                 blocks(model)[1].conv1.bias[5] = -1e3
-            yield Report(step, 0.0, 0.0, 0.0, step / (3 * EVERY), Student(average), True)
+            yield StepReport(step, 0.0, 0.0, 0.0, step / (3 * EVERY), Student(average), True)
 
     first = EVERY // 4
     revived = []

@@ -23,7 +23,7 @@ from ..web import ENGINE as WEB_ENGINE
 
 if TYPE_CHECKING:
     from pellucid_export.calibration import Pictures
-    from pellucid_export.report import Report
+    from pellucid_export.report import ExportReport
     from pellucid_export.request import Request
 
 QUALITY_GATE_FAILED = 3
@@ -104,18 +104,18 @@ def _write_pellucid_files(model: str, out: Path) -> None:
         print(f"{made.path}  {size:.2f} MB  {made.parity_db:.0f} dB vs torch")
 
 
-def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Report":
+def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "ExportReport":
     """Make the files and the report beside them."""
     from pellucid_export.pipeline import Exporter
-    from pellucid_export.report import Report, write_reports
+    from pellucid_export.report import ExportReport, write_reports
     from pellucid_export.snippets import snippets
-    from pellucid_export.source import Source
+    from pellucid_export.source import ExportSource
     from pellucid_export.weights import find_weights, open_student
 
     start = time.monotonic()
     student, provenance = open_student(find_weights(model))
     pictures = _pictures(calib)
-    source = Source(student, provenance, request.steps, pictures, request.image_io)
+    source = ExportSource(student, provenance, request.steps, pictures, request.image_io)
     console = Console(file=sys.stderr)  # the very stream: libraries lose theirs while they work
 
     def tell(line: str) -> None:
@@ -131,13 +131,13 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Re
         rows = Exporter(source, request, tell).run()
     finally:
         signal.signal(signal.SIGTERM, before)
-    report = Report(
+    report = ExportReport(
         source.card,
         rows,
         request.left_out(),
         pictures.source,
         request.threads,
-        f"{len(pictures.judged)} bundled samples, the last with hardly any noise",
+        f"{len(pictures.validation)} bundled samples, the last with hardly any noise",
         time.monotonic() - start,
     )
     code = snippets(rows)
@@ -150,7 +150,7 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Re
 
 
 def _pictures(calib: Path | None) -> "Pictures":
-    """The judged samples, and the user's calibration photos or synthesised ones."""
+    """The validation samples, and the user's calibration photos or synthesised ones."""
     from pellucid_export.calibration import (
         Pictures,
         from_folder,
@@ -159,18 +159,18 @@ def _pictures(calib: Path | None) -> "Pictures":
         synthesised,
     )
 
-    judged = [
+    validation = [
         *sample_pairs(SAMPLES / "degraded", SAMPLES / "clean"),
         mild_pair(SAMPLES / "clean"),
     ]
     if calib is not None:
         chosen = from_folder(calib, CALIBRATION_PICTURES)
-        return Pictures(chosen, judged, f"{len(chosen)} pictures of {calib}")
+        return Pictures(chosen, validation, f"{len(chosen)} pictures of {calib}")
     made = synthesised(SAMPLES / "clean", CALIBRATION_PICTURES)
-    return Pictures(made, judged, f"{len(made)} degraded crops of the bundled photos")
+    return Pictures(made, validation, f"{len(made)} degraded crops of the bundled photos")
 
 
-def _show(report: "Report", request: "Request") -> None:
+def _show(report: "ExportReport", request: "Request") -> None:
     """The table, what it means, and what to do next."""
     from pellucid_export.report import HEAD, cells
     from pellucid_export.snippets import next_commands

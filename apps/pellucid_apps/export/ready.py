@@ -13,7 +13,7 @@ from ..bundled import model_file
 from ..size_option import ShapeOption, sizes_asked_for
 
 if TYPE_CHECKING:
-    from pellucid_export.readiness.check import Report
+    from pellucid_export.readiness.check import ReadinessReport
     from pellucid_export.readiness.graph import Graph
     from pellucid_export.readiness.roofline import Estimate
 
@@ -61,7 +61,7 @@ def command(
 
 def check(
     file: Path, target: str, size: Size | None, emulate: bool
-) -> tuple[list["Report"], list["Estimate"], tuple[list[str], dict[str, Any]] | None]:
+) -> tuple[list["ReadinessReport"], list["Estimate"], tuple[list[str], dict[str, Any]] | None]:
     """(readiness a target, estimates a chip, the emulator's lines and figures if asked for)."""
     try:
         from pellucid_export.htp import emulator as htp
@@ -83,7 +83,7 @@ def check(
     for key in keys:
         readiness.check_target(key, file)
     graph = read_graph(file, *(size or ()))
-    reports = [readiness.judge(graph, readiness_rules.TARGETS[key]) for key in keys]
+    reports = [readiness.check_graph(graph, readiness_rules.TARGETS[key]) for key in keys]
     at = _size_to_estimate(graph, size)
     estimates = [
         roofline.estimate_graph(graph, chip, *at)
@@ -107,7 +107,9 @@ def _size_to_estimate(graph: "Graph", size: Size | None) -> Size | None:
     return graph.size
 
 
-def render(reports: list["Report"], estimates: list["Estimate"], emulated: list[str]) -> list[str]:
+def render(
+    reports: list["ReadinessReport"], estimates: list["Estimate"], emulated: list[str]
+) -> list[str]:
     """What the command prints: readiness first, then the estimates, apart from measured rows."""
     lines = [line for report in reports for line in report.lines] + emulated
     if estimates:

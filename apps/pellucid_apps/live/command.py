@@ -102,8 +102,8 @@ def live(
     names = sink or [default_sink()]
     check_unlike(source, names)
     models = rank_models(model)
-    judge = open_engine(find_model(models[0][0]), threads, engine)
-    choice.check(judge.card.degradations, judge.card.id)
+    best = open_engine(find_model(models[0][0]), threads, engine)
+    choice.check(best.card.degradations, best.card.id)
     passes = NetworkRestorer(
         lambda name, n: open_pass(name, n, threads, engine, choice),
         lambda name: open_frames(name, threads, engine),
@@ -129,7 +129,7 @@ def live(
                 budget_ms / 1e3,
                 lambda width, height: ladder(width, height, steps, models),
                 live=frames_from.live and not every_frame,
-                estimator=judge.estimator,
+                estimator=best.estimator,
                 choice=choice,
             ),
             clock,

@@ -81,7 +81,7 @@ def estimates_of(
             try:
                 graph = read_graph(path, *size)
                 reports = {  # chips of a family share their rules
-                    target: readiness.judge(graph, readiness_rules.TARGETS[target])
+                    target: readiness.check_graph(graph, readiness_rules.TARGETS[target])
                     for target in dict.fromkeys(chip.target for chip in CHIPS.values())
                 }
                 for chip in CHIPS.values():

@@ -51,7 +51,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredVideo:
     """size: WIDTHxHEIGHTxFRAMES. found: in the frames that this run restored."""
 
     size: str
@@ -62,7 +62,7 @@ class Restored:
 
 def restore_one(
     source: Path, target: Path, how: How, options: VideoOptions, progress: Progress
-) -> Restored:
+) -> RestoredVideo:
     """Restore one video. Ctrl-C raises Interrupted."""
     plan = plan_video(source, target, options)
     for note in plan.notes:
@@ -84,7 +84,7 @@ def restore_one(
     track = plan.source.tracks[0]
     ms = round(1e3 * (time.perf_counter() - begun), 1)
     size = f"{track.width}x{track.height}x{count}"
-    return Restored(size, ms, (*plan.notes, *damage), found)
+    return RestoredVideo(size, ms, (*plan.notes, *damage), found)
 
 
 class _Clock:

@@ -33,7 +33,7 @@ DevEvery = Annotated[int, typer.Option(min=1, help="Steps between looks at the s
 HoldOut = Annotated[
     bool, typer.Option(help="Without --dev: keep a tenth of the photos unseen, to measure on.")
 ]
-Batch = Annotated[int | None, typer.Option(min=1, help="Samples a process.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Samples a process.")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help="bf16 autocast.")]
 Compile = Annotated[
     bool, typer.Option("--compile", help="Faster steps by torch.compile; needs a C++ compiler.")

@@ -20,7 +20,7 @@ from .held_out import FEWEST, HeldOut
 if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
     from pellucid_teacher.data.stream import Samples
-    from pellucid_teacher.training.loop import Report
+    from pellucid_teacher.training.loop import StepReport
     from pellucid_teacher.training.monitor import Monitor
 
 PRINT_EVERY = 100
@@ -43,7 +43,7 @@ class Session:
     draw: "Callable[[Corpus, int], Samples] | None" = None
     began: float = field(default_factory=time.monotonic)
 
-    def run(self, start: "Callable[[Corpus], Iterator[Report]]") -> bool:
+    def run(self, start: "Callable[[Corpus], Iterator[StepReport]]") -> bool:
         """Train to the end. True in the main process, which writes the weights.
 
         Raises PellucidError for a user's mistake; exits with 130 after Ctrl-C and SIGTERM, when
@@ -57,7 +57,7 @@ class Session:
 
         single_thread_opencv()
         console = Console(quiet=os.environ.get("RANK", "0") != "0")
-        last: Report | None = None
+        last: StepReport | None = None
         try:
             console.print(f"loading pictures from {self.data}", highlight=False)
             corpus = open_corpus(self.data, frozenset(self.leave_out))
@@ -101,7 +101,7 @@ class Session:
         return last is None or last.is_main
 
     def _result_lines(
-        self, last: "Report", held: HeldOut | None, monitor: "Monitor"
+        self, last: "StepReport", held: HeldOut | None, monitor: "Monitor"
     ) -> Iterator[str]:
         """What came of it."""
         yield f"{last.step:,} steps, {last.pictures:,} pictures seen, {hours(last.elapsed)}"
@@ -114,7 +114,7 @@ class Session:
             yield f"no figures: --data has under {FEWEST} clean photos to hold some out; give --dev"
 
 
-def _line(report: "Report", loss: float, rate: float) -> str:
+def _line(report: "StepReport", loss: float, rate: float) -> str:
     return f"step {report.step}  loss {loss:.4f}  lr {report.lr:.1e}  {rate:.0f} ms/step"
 
 

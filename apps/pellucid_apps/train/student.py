@@ -46,7 +46,7 @@ def student(
     share: options.Share = None,
     seed: options.Seed = 1,
     workers: options.Workers = 1,
-    batch: options.Batch = None,
+    batch: options.BatchSize = None,
     bf16: options.Bf16 = False,
     compile_: options.Compile = False,
     leave_out: options.LeaveOut = None,

@@ -25,7 +25,7 @@ def teacher(
     ] = None,
     minutes: options.Minutes = None,
     steps: options.Steps = None,
-    batch: options.Batch = None,
+    batch: options.BatchSize = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="Batches a step.")] = None,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a training crop, px.")] = None,
     bf16: options.Bf16 = False,

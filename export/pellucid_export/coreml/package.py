@@ -20,7 +20,7 @@ from pellucid.size import Size, rounded_up, size_text
 from ..card import KEY
 from ..onnx.file import Run, from_levels, to_levels
 from ..restoration import PlainRestoration, Restoration
-from ..source import Source
+from ..source import ExportSource
 from ..thresholds import ExportError, QualityError
 from .mil.headroom import headroom
 from .mil.program import Program
@@ -39,7 +39,7 @@ class CoreMLMaker:
     of them (enumerated shapes).
     """
 
-    def __init__(self, source: Source, sizes: tuple[Size | None, ...]) -> None:
+    def __init__(self, source: ExportSource, sizes: tuple[Size | None, ...]) -> None:
         coremltools = import_coremltools()
         self._tools: Any = coremltools
         self._source = source
@@ -50,7 +50,7 @@ class CoreMLMaker:
         return Path("coreml") / f"{self._source.id}{SUFFIX[precision]}{ports}.mlpackage"
 
     @property
-    def judged_size(self) -> Size:
+    def validation_size(self) -> Size:
         return min(self.sizes, key=lambda size: size[0] * size[1])
 
     def make(self, precision: str, size: Size | None, keep: tuple[str, ...], folder: Path) -> Path:
@@ -67,7 +67,10 @@ class CoreMLMaker:
             from .quantise import compress
 
             model = compress(
-                model, precision, keep, self._fed(source.calibration(self.judged_size, PICTURES))
+                model,
+                precision,
+                keep,
+                self._fed(source.calibration(self.validation_size, PICTURES)),
             )
         self._describe(model)
         path = folder / self.place(precision, size).name
@@ -114,7 +117,7 @@ class CoreMLMaker:
     def _convert(self, restoration: Restoration, precision: str) -> Any:
         tools, image_io = self._tools, self._source.image_io
         shapes = [(1, 3, *size) for size in self.sizes]
-        default = (1, 3, *self.judged_size)
+        default = (1, 3, *self.validation_size)
         shape = (
             tools.EnumeratedShapes(shapes=shapes, default=default) if len(shapes) > 1 else default
         )
@@ -152,7 +155,7 @@ class CoreMLMaker:
         model.user_defined_metadata[KEY] = json.dumps(card)
 
     def _refuse_overflow(self, path: Path) -> None:
-        pictures = self._fed(self._source.calibration(self.judged_size, 2))
+        pictures = self._fed(self._source.calibration(self.validation_size, 2))
         first = headroom(path, pictures).first_overflow
         if first is not None:
             raise QualityError(

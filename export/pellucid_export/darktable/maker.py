@@ -15,7 +15,7 @@ from pellucid.size import Size
 
 from ..onnx.file import Run, onnx_runner
 from ..onnx.maker import OnnxMaker
-from ..source import Source
+from ..source import ExportSource
 
 SCHEMA = 1
 TILE_OVERLAP = 64
@@ -25,7 +25,7 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)  # equal content gives an equal file
 class DarktableMaker:
     """Writes darktable/<id>.dtmodel; `write_versions` the list beside the packages."""
 
-    def __init__(self, source: Source, onnx_maker: OnnxMaker) -> None:
+    def __init__(self, source: ExportSource, onnx_maker: OnnxMaker) -> None:
         self._source = source
         self._onnx = onnx_maker
 

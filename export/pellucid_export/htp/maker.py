@@ -10,7 +10,7 @@ from pellucid.size import Size, rounded_up, size_text
 
 from ..onnx.file import Run, open_session
 from ..onnx.maker import OnnxMaker
-from ..source import Source
+from ..source import ExportSource
 from ..thresholds import ExportError
 from .model import htp_model
 
@@ -25,7 +25,7 @@ class HTPMaker:
     """
 
     def __init__(
-        self, source: Source, onnx_maker: OnnxMaker, sizes: tuple[Size | None, ...]
+        self, source: ExportSource, onnx_maker: OnnxMaker, sizes: tuple[Size | None, ...]
     ) -> None:
         self._source = source
         self._onnx = onnx_maker

@@ -7,7 +7,7 @@ import onnx
 from pellucid.size import Size, size_text
 
 from ..quantise import quantise_onnx
-from ..source import Source
+from ..source import ExportSource
 from .file import Run, embed_card, onnx_runner, to_onnx
 from .rewrites import rewrite_for_devices
 
@@ -17,7 +17,7 @@ SUFFIX = {"fp32": "", "fp16": "_fp16", "w8a8": "_int8"}  # the names transformer
 class OnnxMaker:
     """Writes onnx/model.onnx, model_fp16.onnx, model_int8.onnx; sizes and ports in the name."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ExportSource) -> None:
         self._source = source
         self._traced: dict[tuple[str, Size | None, bool], onnx.ModelProto] = {}
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..calibration import Batch
+from ..calibration import Planes
 from ..restoration import Restoration
 from ..thresholds import QualityError
 
 FP16_MAX = 65504.0
 
 
-def check_fp16_range(restoration: Restoration, pictures: Sequence[Batch]) -> float:
+def check_fp16_range(restoration: Restoration, pictures: Sequence[Planes]) -> float:
     """Headroom: 65504 over the largest value seen. Raises QualityError naming the first layer whose
     input, output or weight does not fit.
 

@@ -18,7 +18,7 @@ from ..onnx.estimator import encoded
 from ..onnx.file import Run, from_levels, to_levels
 from ..onnx.maker import SUFFIX, OnnxMaker, tail
 from ..sensitivity import layer_of
-from ..source import Source
+from ..source import ExportSource
 from ..thresholds import ExportError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class OpenVinoMaker:
     input when it loads the file. All others see one input, and their compiler folds the constant.
     """
 
-    def __init__(self, source: Source, onnx_maker: OnnxMaker) -> None:
+    def __init__(self, source: ExportSource, onnx_maker: OnnxMaker) -> None:
         try:
             import nncf
             import openvino

@@ -18,7 +18,7 @@ from .rules import TARGETS
 
 
 @dataclass(frozen=True)
-class Finding:
+class LayerIssue:
     """One layer's verdict; why, change and source are empty where it is plainly supported."""
 
     layer: str
@@ -30,13 +30,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReadinessReport:
     """findings: one for each layer, in the file's order. notes: what holds for the whole target."""
 
     path: Path
     target: str
     title: str
-    findings: tuple[Finding, ...]
+    findings: tuple[LayerIssue, ...]
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -58,7 +58,7 @@ class Report:
             f"{self.title}: {len(self.findings)} layers, "
             + ", ".join(f"{counts[v.value]} {v.value}" for v in Verdict)
         ]
-        groups: dict[tuple[str, ...], list[Finding]] = {}
+        groups: dict[tuple[str, ...], list[LayerIssue]] = {}
         for verdict in (Verdict.UNSUPPORTED, Verdict.SLOW):
             for found in self.findings:
                 if found.verdict == verdict:
@@ -91,15 +91,15 @@ def target_names() -> list[str]:
 
 def readiness(
     path: Path, target: str, height: int | None = None, width: int | None = None
-) -> Report:
+) -> ReadinessReport:
     """Check every layer of an .onnx, .mlpackage or OpenVINO .xml for "ane", "intel-npu", "htp"
     or "litert".
 
-    height, width: judge an ONNX file with free sizes as if it had been exported for this size.
+    height, width: check an ONNX file with free sizes as if it had been exported for this size.
     Raises GraphError for an unreadable file or an unknown target.
     """
     check_target(target, path)
-    return judge(read_graph(path, height, width), TARGETS[target])
+    return check_graph(read_graph(path, height, width), TARGETS[target])
 
 
 def check_target(target: str, path: Path) -> None:
@@ -114,13 +114,13 @@ def check_target(target: str, path: Path) -> None:
         raise GraphError(f"{path}: OpenVINO reaches intel-npu; for {target} give the ONNX file")
 
 
-def judge(graph: Graph, target: Target) -> Report:
+def check_graph(graph: Graph, target: Target) -> ReadinessReport:
     """The verdicts for a graph that has been read already."""
     findings = tuple(_verdict(layer, graph, target) for layer in graph.layers)
-    return Report(graph.path, target.key, target.title, findings, target.notes)
+    return ReadinessReport(graph.path, target.key, target.title, findings, target.notes)
 
 
-def _verdict(layer: Layer, graph: Graph, target: Target) -> Finding:
+def _verdict(layer: Layer, graph: Graph, target: Target) -> LayerIssue:
     hits = [
         rule
         for rule in target.rules
@@ -129,9 +129,9 @@ def _verdict(layer: Layer, graph: Graph, target: Target) -> Finding:
     hits.sort(key=lambda rule: rule.verdict != Verdict.UNSUPPORTED)  # stable: worst first
     if hits:
         rule = hits[0]
-        return Finding(layer.name, layer.op, rule.verdict, rule.why, rule.change, rule.source)
+        return LayerIssue(layer.name, layer.op, rule.verdict, rule.why, rule.change, rule.source)
     if layer.op not in target.supported:
-        return Finding(
+        return LayerIssue(
             layer.name,
             layer.op,
             Verdict.UNSUPPORTED,
@@ -139,4 +139,4 @@ def _verdict(layer: Layer, graph: Graph, target: Target) -> Finding:
             "express it by ops that are listed, or keep it outside the exported graph",
             target.source,
         )
-    return Finding(layer.name, layer.op, Verdict.SUPPORTED)
+    return LayerIssue(layer.name, layer.op, Verdict.SUPPORTED)

@@ -11,7 +11,7 @@ from pellucid.size import Size
 
 from ..onnx.file import Run
 from ..onnx.maker import OnnxMaker
-from ..source import Source
+from ..source import ExportSource
 from ..thresholds import ExportError
 from .card import CARD, MEASURE, NETWORK, web_card
 from .cut import cut_for_web
@@ -26,7 +26,7 @@ class WebMaker:
     engine: folder with onnxruntime-web's own files.
     """
 
-    def __init__(self, source: Source, onnx_maker: OnnxMaker, engine: Path) -> None:
+    def __init__(self, source: ExportSource, onnx_maker: OnnxMaker, engine: Path) -> None:
         self._source = source
         self._onnx = onnx_maker
         self._engine = engine

@@ -78,7 +78,7 @@ def read_layers(
     for name, (op, kernel, precision, device) in described.items():
         ms = max(0.0, times[name])  # see undo_average
         share = ms / whole_ms
-        flag, hint = _judge(op, kernel, device, share, target)
+        flag, hint = _flag(op, kernel, device, share, target)
         layers.append(LayerTime(name, op, kernel, precision, device, ms, share, flag, hint))
     return layers
 
@@ -105,7 +105,7 @@ def _onnxruntime(event: Event) -> tuple[str, float, tuple[str, str, str, str]] |
     return name.removesuffix("_kernel_time"), float(event["dur"]), (op, op, precision, device)
 
 
-def _judge(op: str, kernel: str, device: str, share: float, target: Target) -> tuple[str, str]:
+def _flag(op: str, kernel: str, device: str, share: float, target: Target) -> tuple[str, str]:
     asked = target.device.partition(":")[0]  # a plug-in's target tells its kind of device too
     elsewhere = device not in ("", asked) and device.split(".")[0] != asked
     if elsewhere:

@@ -10,10 +10,10 @@ from .encoder import CODECS, result_suffix
 from .opening import VideoError
 from .restore import (
     FoundInFrames,
-    FrameRestorer,
     Plan,
     SteadyRestorer,
     VideoOptions,
+    VideoRestorer,
     plan_video,
     restore_video,
 )
@@ -22,7 +22,7 @@ from .source import SUFFIXES, is_video
 __all__ = [
     "CODECS",
     "SUFFIXES",
-    "FrameRestorer",
+    "VideoRestorer",
     "Plan",
     "FoundInFrames",
     "SteadyRestorer",

@@ -17,7 +17,7 @@ from .encoder import FORMATS, Coding, written_rate
 from .opening import VideoError, opened, pyav, text_options, url
 from .packets import Damage, read_packets
 from .segments import Segment, writing
-from .source import Source, Track
+from .source import SourceVideo, Track
 
 _OWN_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # of the old container
 _STREAM_TAGS = ("encoder", "duration")  # of its streams
@@ -44,7 +44,7 @@ class Window:
 
 
 def assemble(
-    source: Source,
+    source: SourceVideo,
     parts: Sequence[Part],
     target: Path,
     suffix: str,
@@ -210,7 +210,7 @@ def _restored_packets(part: Part) -> Iterator[tuple[float, int, Any]]:
 def _copied_packets(
     given: Any,
     streams: list[Any],
-    source: Source,
+    source: SourceVideo,
     window: Window,
     mp4: bool,
     copied_s: float | None,

@@ -10,14 +10,14 @@ import numpy as np
 from .opening import VideoError, opened, pyav
 from .packets import Clock, Damage, find_restarts
 from .reader import frame_ticks, read_frames
-from .source import Source, Track, moving_streams
+from .source import SourceVideo, Track, moving_streams
 
 _UNTIMED = 1000  # first frames without a time after which none is expected to have one
 _NO_TIMES = 0x0080  # AVFMT_NOTIMESTAMPS of libavformat
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 
 
-def probe(path: Path) -> Source:
+def probe(path: Path) -> SourceVideo:
     """Look at every stream and the first frame of each video stream.
 
     Raises VideoError if there is no picture that moves, or nothing can be decoded.
@@ -36,7 +36,7 @@ def probe(path: Path) -> Source:
         notes.append("its times start again on the way: the parts follow one another")
     if timeless:
         notes.append(f"a stream without times: {float(tracks[0].rate):g} frames a second are taken")
-    return Source(path, tracks, duration, clock, tuple(notes))
+    return SourceVideo(path, tracks, duration, clock, tuple(notes))
 
 
 def _probe_track(path: Path, index: int, duration_s: float, clock: Clock) -> Track:

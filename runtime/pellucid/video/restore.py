@@ -23,7 +23,7 @@ from .pixels import Converter
 from .probe import probe
 from .reader import read_frames
 from .segments import Segment, Store, writing
-from .source import Source, Track, fingerprint
+from .source import SourceVideo, Track, fingerprint
 from .trial import find_unstorable
 
 WARM_UP_S = 5.0  # of frames looked at before a later start, for what is smoothed over time
@@ -33,7 +33,7 @@ CHAIN_WARM_UP_S = 0.5  # of frames restored before it, for the chain: a mistake 
 Progress = Callable[[int, int], None]  # frames done, frames in all (0: unknown)
 
 
-class FrameRestorer(Protocol):
+class VideoRestorer(Protocol):
     """Restores the frames of one track in order. pixels: (H, W, 3) RGB, uint8 or uint16."""
 
     def observe(self, pixels: NDArray[Any], time_s: float, ahead_s: float) -> None:
@@ -146,7 +146,7 @@ class VideoOptions:
 class Plan:
     """What will happen, known before it starts. notes: what will not be as in the source."""
 
-    source: Source
+    source: SourceVideo
     target: Path
     codings: tuple[Coding, ...]
     left_out: frozenset[int]
@@ -174,7 +174,7 @@ def plan_video(source: Path, target: Path, options: VideoOptions) -> Plan:
 
 def restore_video(
     plan: Plan,
-    new_restorer: Callable[[], FrameRestorer],
+    new_restorer: Callable[[], VideoRestorer],
     label: str,
     options: VideoOptions,
     progress: Progress | None = None,
@@ -222,7 +222,7 @@ def restore_video(
 
 
 def _restore_track(
-    source: Source, track: Track, coding: Coding, store: Store, restorer: FrameRestorer,
+    source: SourceVideo, track: Track, coding: Coding, store: Store, restorer: VideoRestorer,
     options: VideoOptions, report: Progress,
 ) -> None:  # fmt: skip
     """Restore what is missing of one track, segment by segment."""
@@ -285,7 +285,7 @@ def _size_change(path: Path, track: Track, frame: Any, at_s: Fraction) -> VideoE
     )
 
 
-def _cut_off(source: Source, parts: list[Part], end_s: float) -> Iterator[str]:
+def _cut_off(source: SourceVideo, parts: list[Part], end_s: float) -> Iterator[str]:
     """Tells where frames end long before the file says; end_s: of the last stream that is kept."""
     for part in parts:
         last = part.segments[-1]
@@ -300,7 +300,7 @@ def _cut_off(source: Source, parts: list[Part], end_s: float) -> Iterator[str]:
             )
 
 
-def _beginning(source: Source) -> Fraction:
+def _beginning(source: SourceVideo) -> Fraction:
     """Presentation time of the first frame of all: --start counts from here."""
     return min(track.first_s for track in source.tracks)
 

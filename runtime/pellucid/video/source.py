@@ -58,7 +58,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceVideo:
     """A video file as it was found. notes: what the user should know before it starts."""
 
     path: Path

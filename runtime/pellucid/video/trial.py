@@ -11,14 +11,14 @@ from .packets import Damage
 from .pixels import Converter
 from .reader import read_frames
 from .segments import SegmentWriter
-from .source import Source, Track
+from .source import SourceVideo, Track
 
 _FRAMES = 10  # of each restored track; a second of the others
 _COPIED_S = 1.0
 
 
 def find_unstorable(
-    source: Source, codings: tuple[Coding, ...], suffix: str, threads: int
+    source: SourceVideo, codings: tuple[Coding, ...], suffix: str, threads: int
 ) -> dict[int, str]:
     """Streams, besides the restored ones, that the result cannot hold: index -> what it is.
 
@@ -52,7 +52,7 @@ def find_unstorable(
 class _Attempt:
     """Writes trials of one result."""
 
-    def __init__(self, source: Source, parts: tuple[Part, ...], target: Path) -> None:
+    def __init__(self, source: SourceVideo, parts: tuple[Part, ...], target: Path) -> None:
         self.source, self.parts, self.target = source, parts, target
 
     def failure(self, copied: set[int]) -> str | None:
@@ -73,7 +73,9 @@ class _Attempt:
         return None
 
 
-def _first_frames(source: Source, track: Track, coding: Coding, folder: Path, threads: int) -> Part:
+def _first_frames(
+    source: SourceVideo, track: Track, coding: Coding, folder: Path, threads: int
+) -> Part:
     """A segment with the first frames of a track as they are."""
     converter = Converter(track, threads)
     writer = SegmentWriter(folder / f"track{track.index}.mkv", track, coding, threads)
@@ -93,13 +95,13 @@ def _first_frames(source: Source, track: Track, coding: Coding, folder: Path, th
         raise
 
 
-def _other_streams(source: Source) -> set[int]:
+def _other_streams(source: SourceVideo) -> set[int]:
     restored = {track.index for track in source.tracks}
     with opened(source.path) as container:
         return {stream.index for stream in container.streams} - restored
 
 
-def _undescribed(source: Source) -> dict[int, bool]:
+def _undescribed(source: SourceVideo) -> dict[int, bool]:
     """Data streams that no muxer of FFmpeg's can describe: index -> whether the user is to know."""
     restored = {track.index for track in source.tracks}
     with opened(source.path) as container:
@@ -116,7 +118,7 @@ def _undescribed(source: Source) -> dict[int, bool]:
         return found
 
 
-def _named(source: Source, lost: dict[int, bool], trial: Path) -> dict[int, str]:
+def _named(source: SourceVideo, lost: dict[int, bool], trial: Path) -> dict[int, str]:
     """lost: index -> whether the user is to know, unless the trial holds its timecode."""
     with opened(source.path) as given, opened(trial) as made:
         kept = {_timecode(stream) for stream in made.streams} - {None}

@@ -33,7 +33,7 @@ from .muon import MuonAndAdam
 
 
 @dataclass(frozen=True)
-class Report:
+class StepReport:
     """One optimiser step. loss: mean over the step's samples of all processes.
     progress: 0..1 of the run, by steps or by the time budget, whichever is further. average: the
     system with averaged weights. pictures: that all processes have seen so far."""
@@ -62,7 +62,7 @@ def train(
     folder: Path,
     minutes: float | None = None,
     began: float | None = None,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     """Train `system.network` in place, resuming from folder/state.pt if there is one.
 
     minutes: time budget of the whole run over all its sessions; the learning rate is annealed to it
@@ -97,7 +97,7 @@ def _train(
     folder: Path,
     minutes: float | None,
     began: float | None,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     called = time.monotonic()
     accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def _train(
             state.step += 1
             if state.step % config.ema_every == 0:
                 average.update_parameters(model)
-            yield Report(
+            yield StepReport(
                 state.step,
                 value,
                 lr,

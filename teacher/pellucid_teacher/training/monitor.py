@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from .dev_set import DevScores, DevSet, restore_picture
-from .loop import Report
+from .loop import StepReport
 
 
 class Monitor:
@@ -17,7 +17,7 @@ class Monitor:
         self._writer = SummaryWriter(folder / "tensorboard")
         self._dev, self._every = dev, every
 
-    def record(self, report: Report, scalars_every: int = 20) -> DevScores | None:
+    def record(self, report: StepReport, scalars_every: int = 20) -> DevScores | None:
         """Record a step; every `every` steps measure the averaged system on the dev set."""
         write = self._writer.add_scalar
         if report.step % scalars_every == 0:
@@ -25,7 +25,7 @@ class Monitor:
             write("train/lr", report.lr, report.step)
         return None if report.step % self._every else self.measure(report)
 
-    def measure(self, report: Report) -> DevScores | None:
+    def measure(self, report: StepReport) -> DevScores | None:
         """Measure the averaged system on the dev set now; None if there is no set."""
         if self._dev is None:
             return None
