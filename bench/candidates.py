@@ -19,6 +19,7 @@ from pellucid_student.student import Student
 from pellucid_student.train import BODY as STUDENT_BODY
 from pellucid_teacher.networks.diffuir_unet import PRESETS, DiffUIRUNet
 from pellucid_teacher.processes import diffuir
+from pellucid_teacher.system import Condition
 
 
 class DepthwiseBlock(nn.Module):
@@ -133,16 +134,11 @@ class DiffUIRStep(nn.Module):
 class OneCall(Student):
     """A candidate as a system: one call, whatever the network."""
 
-    @torch.no_grad()
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
-        restored: Tensor = self.network(pad(degraded, 32)).clamp(-1.0, 1.0)
-        return restored[:, :, : degraded.shape[2], : degraded.shape[3]]
+        restored: Tensor = self.network(pad(condition.picture, 32)).clamp(-1.0, 1.0)
+        return restored
 
 
 def plain(widths: tuple[int, ...], depth: int = 1) -> PlainUNetConfig:

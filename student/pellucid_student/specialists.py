@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pellucid.degradations import FOUND
 from pellucid_teacher.data.stream import Batch
-from pellucid_teacher.system import Condition, refuse_mask
+from pellucid_teacher.system import BaseSystem, Condition
 
 from .classifier import TaskClassifier
 from .plain_unet import PlainUNet
@@ -27,7 +27,7 @@ GENERAL = "general"  # file name of the network that takes what no specialist ta
 ROUTER = "router"  # file name of what chooses; without it the general network's classifier does
 
 
-class Specialists:
+class Specialists(BaseSystem):
     """A general network and, for some tasks, a network of their own: task -> network. See `System`;
     it is a teacher only and cannot be trained as a whole.
 
@@ -48,24 +48,14 @@ class Specialists:
         everything = [general, *specialists.values(), *([] if router is None else [router])]
         self.network: nn.Module = nn.ModuleList(everything)
 
-    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
-        refuse_mask(mask)
-        return Condition(degraded)
-
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         raise ValueError("specialists are trained one by one: pellucid train student")
 
-    @torch.no_grad()
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
-        """Each picture by its network, (B, 3, H, W) in [-1, 1] -> same, sides as `steps.restore`
-        takes them."""
-        picture = self.prepare(degraded, mask).picture
+        """Each picture by its network."""
+        picture = condition.picture
         asked = self.asked(pad(picture, self.general.config.multiple))
         restored = torch.empty_like(picture)
         for name in set(asked):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid_teacher.data.stream import Batch
-from pellucid_teacher.system import Condition, refuse_mask
+from pellucid_teacher.system import BaseSystem, Condition
 
 from .objective import StudentLoss
 from .plain_unet import PlainUNet
@@ -17,30 +17,20 @@ from .steps import restore
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 
 
-class Student:
+class Student(BaseSystem):
     """See `System`. network: a PlainUNet; the loop may wrap it. Its steps take no noise.
     loss: None: `StudentLoss` without a teacher."""
 
     def __init__(self, network: nn.Module, loss: Loss | None = None) -> None:
         self.network, self._loss = network, loss or StudentLoss()
 
-    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
-        refuse_mask(mask)
-        return Condition(degraded)
-
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self._loss(self.network, batch, generator)
 
-    @torch.no_grad()
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
-        picture = self.prepare(degraded, mask).picture
-        return restore(self.plain, picture, 1 if steps is None else steps)
+        return restore(self.plain, condition.picture, 1 if steps is None else steps)
 
     @property
     def plain(self) -> PlainUNet:

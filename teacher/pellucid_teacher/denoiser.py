@@ -7,6 +7,7 @@ Processes never import a network and networks never import a process: they meet 
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -20,3 +21,8 @@ class Denoiser(Protocol):
     """
 
     def __call__(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor: ...
+
+
+def noise_like(picture: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise of the shape and kind of `picture`. generator: on its device."""
+    return torch.randn(picture.shape, generator=generator, device=picture.device).to(picture)

@@ -5,8 +5,10 @@ A system joins a network, a process and a recipe; `systems/` has those of this p
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -83,10 +85,50 @@ class SystemKind:
     from_header: Callable[[Mapping[str, Any]], System]
 
 
-def refuse_mask(mask: Tensor | None) -> None:
-    """For systems that do not fill in. Raises ValueError."""
-    if mask is not None:
-        raise ValueError("this system restores what it is given; it cannot fill a mask")
+class BaseSystem(ABC):
+    """What most systems share: no mask, and a sampler that needs no gradients. See `System`.
+
+    options: all that makes the system again but for its weights. scale: sides of the result over
+    those of what is given.
+    """
+
+    network: nn.Module
+    scale = 1
+
+    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
+        """Raises ValueError for a mask."""
+        if mask is not None:
+            raise ValueError("this system restores what it is given; it cannot fill a mask")
+        return Condition(degraded)
+
+    @torch.no_grad()
+    def restore(
+        self,
+        degraded: Tensor,
+        steps: int | None = None,
+        generator: torch.Generator | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        restored = self.sample(self.prepare(degraded, mask), steps, generator)
+        height, width = (self.scale * side for side in degraded.shape[-2:])
+        return restored[..., :height, :width]  # `prepare` may have padded
+
+    @abstractmethod
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
+    ) -> Tensor:
+        """Restored pictures, at least of the result's size, (B, 3, H, W) in [-1, 1]."""
+
+
+Options = TypeVar("Options")
+
+
+def read_options(
+    make: Callable[..., Options], network: object, header: Mapping[str, Any]
+) -> Options:
+    """What `make`, a dataclass, gets from a header beside its network; absent ones are default."""
+    known = {name: header[name] for name in signature(make).parameters if name in header}
+    return make(**{**known, "network": network})
 
 
 AnySystem = TypeVar("AnySystem", bound=System)

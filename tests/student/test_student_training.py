@@ -83,6 +83,8 @@ def test_clips_are_learnt_without_a_teacher(
 def test_a_teachers_folder_is_a_frozen_teacher_and_answers_alike(tmp_path: Path) -> None:
     torch.manual_seed(1)
     system = DiffUIR(DiffUIROptions(DiffUIRConfig(8, (1, 1, 1, 1)), start_noise=0.1, steps=2))
+    for parameter in system.network.parameters():  # untrained, it gives back what it is given
+        torch.nn.init.normal_(parameter, std=0.2)
     save_teacher(tmp_path, system, 1, [], "CC0-1.0")
     told = load_frozen_teacher(tmp_path)
     image = 2 * torch.rand(2, 3, 16, 16) - 1

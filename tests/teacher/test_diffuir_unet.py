@@ -225,7 +225,7 @@ def test_it_is_a_denoiser_for_both_processes() -> None:
     degraded = picture(20, 18)
     for restored in (
         diffuir.sample(denoiser, diffuir.schedule(), degraded, 2),
-        rddm.sample(rddm.restoration_schedule(), degraded, residual=denoiser, steps=2),
+        rddm.sample(denoiser, rddm.restoration_schedule(), degraded, steps=2),
     ):
         assert restored.shape == degraded.shape
         assert restored.abs().max() <= 1

@@ -1,4 +1,4 @@
-"""RDDM's process: printed schedules, its algebra, its three variants, DiffUIR as a relative."""
+"""RDDM's process: printed schedules, its algebra, its two variants, DiffUIR as a relative."""
 
 from dataclasses import replace
 
@@ -67,8 +67,8 @@ def test_schedule_without_noise_is_refused() -> None:
 
 def test_time_values() -> None:
     sched = rddm.restoration_schedule(1.0)
-    assert sched.residual_time(torch.tensor([499])).item() == pytest.approx(750, abs=0.6)
-    assert sched.noise_time(torch.tensor([499])).item() == pytest.approx(500, abs=0.6)
+    assert sched.time(torch.tensor([499]), "residual").item() == pytest.approx(750, abs=0.6)
+    assert sched.time(torch.tensor([499]), "noise").item() == pytest.approx(500, abs=0.6)
 
 
 @pytest.mark.parametrize("sched", SCHEDULES)
@@ -78,9 +78,8 @@ def test_each_variant_recovers_everything_from_the_truth(sched: rddm.Schedule, t
     residual = degraded - clean
     state = rddm.forward_process(sched, clean, degraded, at(t), noise)
     estimates = {
-        "res": rddm.estimate_sm_res(sched, state, residual, degraded, t),
-        "n": rddm.estimate_sm_n(sched, state, noise, degraded, t),
-        "res-n": rddm.estimate_sm_res_n(sched, state, residual, noise, t),
+        "residual": rddm.estimate_sm_res(sched, state, residual, degraded, t),
+        "noise": rddm.estimate_sm_n(sched, state, noise, degraded, t),
     }
     for name, estimate in estimates.items():
         assert torch.allclose(estimate.clean, clean, atol=1e-6), name
@@ -102,30 +101,6 @@ def test_deterministic_step_of_the_truth_stays_on_the_forward_process(sched: rdd
     assert torch.allclose(moved, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("eta", [0.3, 1.0])
-def test_stochastic_step_keeps_the_marginal(eta: float) -> None:
-    # I_s = I_0 + ᾱ_s·I_res + kept·ε + σ·n must have variance kept² + σ² = β̄_s² for every η.
-    clean, degraded, noise = pictures()
-    sched, zero = rddm.restoration_schedule(1.0), torch.zeros(1)
-    truth = rddm.Estimate(clean, degraded - clean, noise)
-    state = rddm.forward_process(sched, clean, degraded, at(799), noise)
-    mean = clean + sched.alpha_bar[399] * (degraded - clean)
-    kept = (rddm.reverse_step(sched, state, truth, 799, 399, eta, zero) - mean) / noise
-    sigma = (
-        rddm.reverse_step(sched, state, truth, 799, 399, eta, torch.ones(1)) - mean - kept * noise
-    )
-    assert torch.allclose(kept**2 + sigma**2, sched.beta_bar[399] ** 2, atol=1e-9)
-    assert (sigma > 0.01).all()
-    if eta == 1.0:  # the posterior of a chain of independent steps keeps β̄_s²/β̄_t of ε
-        assert torch.allclose(kept, sched.beta_bar[399] ** 2 / sched.beta_bar[799], atol=1e-9)
-
-
-def test_stochastic_step_asks_for_its_noise() -> None:
-    clean, degraded, noise = pictures()
-    with pytest.raises(ValueError, match="fresh="):
-        rddm.reverse_step(SCHEDULES[0], clean, rddm.Estimate(clean, degraded, noise), 799, 399, 0.5)
-
-
 def test_estimates_are_clipped_and_their_residual_with_them() -> None:
     black = -torch.ones(1, 3, 4, 4)
     known = rddm.estimate_sm_res(SCHEDULES[0], black, torch.full_like(black, -3.0), black, 499)
@@ -133,62 +108,43 @@ def test_estimates_are_clipped_and_their_residual_with_them() -> None:
     assert torch.equal(known.residual, torch.full_like(black, -2.0))
 
 
-def oracles(sched: rddm.Schedule) -> tuple[Denoiser, Denoiser, Tensor, Tensor]:
-    """Denoisers that know the clean picture; the noise one solves the forward equation for ε."""
-    clean, degraded, _ = pictures()
+def oracle(sched: rddm.Schedule, predicts: rddm.Predicts) -> Denoiser:
+    """A denoiser that knows the clean picture; for ε it solves the forward equation."""
+    clean, _, _ = pictures()
 
     def residual(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         return condition - clean
 
     def noise(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        t = int((sched.noise_time(torch.arange(1000)) - time[0]).abs().argmin())
+        t = int((sched.time(torch.arange(1000), "noise") - time[0]).abs().argmin())
         alpha, beta = sched.alpha_bar[t], sched.beta_bar[t]
         return (x_t - clean - alpha * (condition - clean)) / beta
 
-    return residual, noise, clean, degraded
+    return residual if predicts == "residual" else noise
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-@pytest.mark.parametrize("variant", ["res", "n", "res-n"])
-def test_every_variant_samples_the_clean_picture(steps: int, eta: float, variant: str) -> None:
-    sched = rddm.generation_schedule() if variant == "n" else rddm.restoration_schedule(1.0)
-    residual, noise, clean, degraded = oracles(sched)
-    restored = rddm.sample(
-        sched,
-        degraded,
-        residual=residual if "res" in variant else None,
-        noise=noise if variant.endswith("n") else None,
-        steps=steps,
-        eta=eta,
-        generator=torch.Generator().manual_seed(0),
-    )
+@pytest.mark.parametrize("predicts", ["residual", "noise"])
+def test_both_variants_sample_the_clean_picture(steps: int, predicts: rddm.Predicts) -> None:
+    clean, degraded, _ = pictures()
+    restoration = rddm.restoration_schedule(1.0)
+    sched = restoration if predicts == "residual" else rddm.generation_schedule()
+    noise = torch.Generator().manual_seed(0)
+    restored = rddm.sample(oracle(sched, predicts), sched, degraded, predicts, steps, noise)
     assert torch.allclose(restored, clean, atol=1e-6)
 
 
-def test_losses_of_constant_errors_add_up() -> None:
+@pytest.mark.parametrize("predicts", ["residual", "noise"])
+def test_the_loss_of_a_constant_error_is_that_error(predicts: rddm.Predicts) -> None:
     clean, degraded, epsilon = pictures()
-    sched, t = rddm.restoration_schedule(), torch.tensor([10, 900])
-
-    def residual(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        return condition - clean + 0.25
-
-    def noise(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        return epsilon - 0.5
-
-    def loss(r: Denoiser | None, n: Denoiser | None) -> float:
-        return float(rddm.loss(sched, clean, degraded, t, epsilon, r, n))
-
-    told = [loss(residual, None), loss(None, noise), loss(residual, noise)]
-    assert told == pytest.approx([0.25, 0.5, 0.75])
-
-
-def test_no_denoiser_is_refused() -> None:
-    clean, degraded, noise = pictures()
-    with pytest.raises(ValueError, match="got neither"):
-        rddm.sample(SCHEDULES[0], degraded)
-    with pytest.raises(ValueError, match="got neither"):
-        rddm.loss(SCHEDULES[0], clean, degraded, at(5), noise)
+    sched, t = rddm.generation_schedule(), torch.tensor([900, 900])
+    knows = oracle(sched, predicts)
+    for error in (0.25, -0.5):
+        loss = rddm.loss(
+            lambda x_t, condition, time, error=error: knows(x_t, condition, time) + error,
+            sched, clean, degraded, t, epsilon, predicts,
+        )  # fmt: skip
+        assert float(loss) == pytest.approx(abs(error))
 
 
 def as_diffuir(sched: rddm.Schedule) -> diffuir.Schedule:
@@ -234,14 +190,14 @@ def test_without_its_third_schedule_diffuirs_step_is_this_one_with_no_noise_seen
 def test_noise_free_samplers_show_an_oracle_the_same_states() -> None:
     # At most of 1e-12 of noise from the schedule: RDDM's start is then DiffUIR's noise-free one.
     sched = rddm.restoration_schedule(1e-24)
-    residual, _, clean, degraded = oracles(sched)
+    residual, (_, degraded, _) = oracle(sched, "residual"), pictures()
     seen: list[Tensor] = []
 
     def watched(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         seen.append(x_t)
         return residual(x_t, condition, time)
 
-    ours = rddm.sample(sched, degraded, residual=watched, steps=3)
+    ours = rddm.sample(watched, sched, degraded, steps=3)
     theirs = diffuir.sample(watched, as_diffuir(sched), degraded, 3)
     assert torch.allclose(ours, theirs, atol=1e-9)
     assert torch.allclose(torch.stack(seen[:3]), torch.stack(seen[3:]), atol=1e-9)

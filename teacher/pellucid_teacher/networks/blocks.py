@@ -127,3 +127,9 @@ class SoftmaxAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v)  # (B, HEADS, N, 32)
         out: Tensor = x + self.out(mixed.mT.reshape(batch, HIDDEN, height, width))
         return out
+
+
+def make_zero(layer: nn.Module) -> None:
+    """Weights and biases of a layer to 0: before training it makes nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

@@ -12,13 +12,22 @@ whole picture, so tiles disagree; and the attention of the middle grows with the
 pixel count. Students avoid both.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import GROUPS, LinearAttention, ResBlock, SoftmaxAttention, TimeEmbedding
+from .blocks import (
+    GROUPS,
+    LinearAttention,
+    ResBlock,
+    SoftmaxAttention,
+    TimeEmbedding,
+    make_zero,
+)
 
 MULTIPLE = 16  # the published padding; three halvings would do with 8
 
@@ -35,6 +44,11 @@ class DiffUIRConfig:
             raise ValueError(f"expected four multipliers of at least 1, got {self.multipliers}")
         if self.width < GROUPS or self.width % GROUPS:
             raise ValueError(f"width must be a multiple of {GROUPS} (groups), got {self.width}")
+
+    @classmethod
+    def read(cls, entries: Mapping[str, Any]) -> "DiffUIRConfig":
+        """The config in a header, which has lists for tuples."""
+        return cls(int(entries["width"]), tuple(entries["multipliers"]))
 
 
 # Parameters and 10⁹ MACs a step at 256x256 (`macs.count_macs`). The published operation counts are
@@ -115,6 +129,10 @@ class DiffUIRUNet(nn.Module):
         )
         self.final = ResBlock(2 * d, d, time_width)
         self.head = nn.Conv2d(d, 3, 1)
+
+    def begin_at_zero(self) -> None:
+        """Before training: the output is 0, whatever the input."""
+        make_zero(self.head)
 
     def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         """Estimate of I_res, (B, 3, H, W), by the denoiser contract; time is 1000·ᾱ_t, (B,)."""

@@ -3,9 +3,9 @@ of residual blocks with a Swin layer after the first block of every level.
 
     condition   [degraded picture ; mask] brought to the state's grid by stride-2 convolutions
     stem        3x3 convolution of [x_t ; condition]
-    down        per level: ResBlock, Swin, ResBlock; 3x3 stride-2 convolution between levels
-    middle      ResBlock, Swin, ResBlock
-    up          per level: ResBlock of [skip ; x], Swin, then a ResBlock for every other skip;
+    down        per level: PreNormBlock, Swin, PreNormBlock; 3x3 stride-2 convolution between levels
+    middle      PreNormBlock, Swin, PreNormBlock
+    up          per level: PreNormBlock of [skip ; x], Swin, then one for every other skip;
                 nearest x2 and 3x3 convolution between levels
     head        group norm, SiLU, 3x3 convolution
 
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import TimeEmbedding
+from .blocks import TimeEmbedding, make_zero
 from .swin import GROUPS, SwinLayer
 
 
@@ -69,7 +69,7 @@ FACE = SwinUNetConfig(state=8, halvings=3)
 PRESETS = {"sr": SUPER_RESOLUTION, "inpainting": INPAINTING, "face": FACE}
 
 
-class ResBlock(nn.Module):
+class PreNormBlock(nn.Module):
     """y = shortcut(x) + conv(SiLU(GN(h)·(1 + scale) + shift)) with h = conv(SiLU(GN(x))).
 
     scale and shift are read off the time.
@@ -85,8 +85,7 @@ class ResBlock(nn.Module):
         self.norm2 = nn.GroupNorm(GROUPS, c_out)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
         self.shortcut = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+        make_zero(self.conv2)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.modulation(F.silu(time))[:, :, None, None].chunk(2, dim=1)
@@ -101,7 +100,7 @@ class Stage(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, config: SwinUNetConfig, attends: bool) -> None:
         super().__init__()
-        self.block = ResBlock(c_in, c_out, 4 * config.width)
+        self.block = PreNormBlock(c_in, c_out, 4 * config.width)
         self.swin = swin_layer(c_out, config) if attends else None
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -143,7 +142,7 @@ class SwinUNet(nn.Module):
                 self.reduce.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
                 skips.append(width)
         self.middle1 = Stage(channels, channels, config, attends=True)
-        self.middle2 = ResBlock(channels, channels, time_width)
+        self.middle2 = PreNormBlock(channels, channels, time_width)
         self.up = nn.ModuleList()
         self.enlarge = nn.ModuleList()
         for level, width in reversed(list(enumerate(widths))):
@@ -161,9 +160,7 @@ class SwinUNet(nn.Module):
 
     def begin_at_zero(self) -> None:
         """Before training: the output is 0, whatever the input."""
-        last = cast(nn.Conv2d, self.head[-1])
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(cast(Tensor, last.bias))
+        make_zero(self.head[-1])
 
     def forward(self, x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         """Estimate of x_0, like x_t; time is t - 1, (B,)."""

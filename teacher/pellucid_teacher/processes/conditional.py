@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, noise_like
 
 Target = Literal["noise", "clean"]
 LEAST_BETA = 1e-6
@@ -69,12 +69,6 @@ def clean_of(state: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     return (state - (1.0 - root.square()).sqrt() * noise) / root
 
 
-def noise_of(state: Tensor, clean: Tensor, level: Tensor) -> Tensor:
-    """ε = (x̃ - sqrt(ᾱ)·x_0) / sqrt(1 - ᾱ)."""
-    root = level[:, None, None, None]
-    return (state - root * clean) / (1.0 - root.square()).clamp(min=1e-12).sqrt()
-
-
 def sample(
     denoiser: Denoiser,
     sched: Grid,
@@ -83,7 +77,7 @@ def sample(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Restore `condition` (B, 3, H, W) in [-1, 1] in T calls; estimates are clipped to [-1, 1]."""
-    state = _randn(condition, generator)
+    state = noise_like(condition, generator)
     alpha_bar = sched.alpha_bar
     clean = state
     for t in reversed(range(len(sched.beta))):
@@ -91,7 +85,7 @@ def sample(
         out = denoiser(state, condition, level)
         clean = (out if target == "clean" else clean_of(state, out, level)).clamp(-1.0, 1.0)
         if t > 0:
-            state = posterior(sched, t, state, clean, _randn(condition, generator))
+            state = posterior(sched, t, state, clean, noise_like(condition, generator))
     return clean
 
 
@@ -103,7 +97,3 @@ def posterior(sched: Grid, t: int, state: Tensor, clean: Tensor, fresh: Tensor) 
     on_state = sqrt(1.0 - beta) * (1.0 - before) / (1.0 - now)
     variance = beta * (1.0 - before) / (1.0 - now)
     return on_clean * clean + on_state * state + sqrt(variance) * fresh
-
-
-def _randn(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device).to(like)

@@ -31,7 +31,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, noise_like
 
 T = 1000
 
@@ -117,8 +117,7 @@ def start_state(
     state = (1.0 - float(sched.delta_bar[-1])) * degraded
     if start_noise == 0.0:
         return state
-    noise = torch.randn(degraded.shape, generator=generator, device=degraded.device)
-    return state + start_noise * noise.to(degraded)
+    return state + start_noise * noise_like(degraded, generator)
 
 
 def reverse_step(

@@ -4,12 +4,10 @@ Residual and noise have a schedule each. Images are in [-1, 1]; I_0 is the clean
 degraded one, I_res = I_in - I_0.
 
     forward    I_t = I_0 + ᾱ_t·I_res + β̄_t·ε                                       (closed form)
-    reverse    I_s = I_t - (ᾱ_t - ᾱ_s)·r̂ - (β̄_t - sqrt(β̄_s² - σ²))·ε̂ + σ·n
-               σ² = η·(β̄_t² - β̄_s²)·β̄_s² / β̄_t²
+    reverse    I_s = I_t - (ᾱ_t - ᾱ_s)·r̂ - (β̄_t - β̄_s)·ε̂               (the paper's σ = 0)
 
-The model may predict the residual (SM-Res), the noise (SM-N) or both (SM-Res-N); what it does not
-predict follows from the forward equation. Every function here takes a `residual` denoiser, a
-`noise` denoiser or both, and that choice is the variant.
+The model predicts the residual (SM-Res) or the noise (SM-N); the other follows from the forward
+equation. Its third form, two networks for both, is left out: restoration does not use it.
 
 DiffUIR is this process with a third schedule δ̄ that fades I_in. With δ̄ = 0 the forward processes
 are equal, and so are the reverse steps where ε̂ = 0: DiffUIR's release never removes noise.
@@ -17,19 +15,20 @@ are equal, and so are the reverse steps where ε̂ = 0: DiffUIR's release never 
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, noise_like
 from . import diffuir
 from .diffuir import T, step_grid
 
 # SM-N divides by the clean image's share 1 - ᾱ_t, which a restoration schedule brings to 0 at T.
 # Such a first estimate is noise clipped to [-1, 1]; SM-N wants the generation schedule.
 SMALLEST_SHARE = 1e-6
-NO_DENOISER = "expected a residual denoiser, a noise denoiser or both; got neither"
+
+Predicts = Literal["residual", "noise"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,11 @@ class Schedule:
     alpha_bar: Tensor  # (T,)
     beta_bar: Tensor  # (T,)
 
-    def residual_time(self, t: Tensor) -> Tensor:
-        """The time value that a residual predictor is fed: 1000·ᾱ_t, float32, same shape as t."""
-        return (T * self.alpha_bar[t.cpu()]).float().to(t.device)
-
-    def noise_time(self, t: Tensor) -> Tensor:
-        """The time value that a noise predictor is fed: 1000·β̄_t, float32, same shape as t."""
-        return (T * self.beta_bar[t.cpu()]).float().to(t.device)
+    def time(self, t: Tensor, predicts: Predicts) -> Tensor:
+        """The time value that a network is fed: 1000·ᾱ_t if it predicts the residual, 1000·β̄_t if
+        the noise; float32, same shape as t."""
+        bar = self.alpha_bar if predicts == "residual" else self.beta_bar
+        return (T * bar[t.cpu()]).float().to(t.device)
 
 
 @dataclass(frozen=True)
@@ -115,108 +112,53 @@ def estimate_sm_n(
     return Estimate(clean, degraded - clean, noise)
 
 
-def estimate_sm_res_n(
-    sched: Schedule, state: Tensor, residual: Tensor, noise: Tensor, t: int
-) -> Estimate:
-    """Î_0 = I_t - ᾱ_t·r̂ - β̄_t·ε̂ ; both predictions stay as they are."""
-    alpha, beta = float(sched.alpha_bar[t]), float(sched.beta_bar[t])
-    clean = (state - alpha * residual - beta * noise).clamp(-1.0, 1.0)
-    return Estimate(clean, residual, noise)
-
-
-def reverse_step(
-    sched: Schedule,
-    state: Tensor,
-    estimate: Estimate,
-    t: int,
-    s: int,
-    eta: float = 0.0,
-    fresh: Tensor | None = None,
-) -> Tensor:
-    """One step from t down to s, (B, 3, H, W).
-
-    eta: 0 is deterministic; 1 draws from the posterior q(I_s | I_t, I_0, I_in), and then `fresh`,
-    the noise n, is required.
-    """
+def reverse_step(sched: Schedule, state: Tensor, estimate: Estimate, t: int, s: int) -> Tensor:
+    """One deterministic step from t down to s: I_t - (ᾱ_t - ᾱ_s)·r̂ - (β̄_t - β̄_s)·ε̂."""
     d_alpha = float(sched.alpha_bar[t] - sched.alpha_bar[s])
-    beta_t, beta_s = float(sched.beta_bar[t]), float(sched.beta_bar[s])
-    variance = eta * (beta_t**2 - beta_s**2) * beta_s**2 / beta_t**2
-    kept = sqrt(beta_s**2 - variance)  # β̄_s = sqrt(kept² + σ²)
-    moved = state - d_alpha * estimate.residual - (beta_t - kept) * estimate.noise
-    if eta == 0.0:
-        return moved
-    if fresh is None:
-        raise ValueError(f"reverse_step with eta = {eta} adds noise: pass it as fresh=")
-    return moved + sqrt(variance) * fresh
+    d_beta = float(sched.beta_bar[t] - sched.beta_bar[s])
+    return state - d_alpha * estimate.residual - d_beta * estimate.noise
 
 
 def sample(
+    denoiser: Denoiser,
     sched: Schedule,
     degraded: Tensor,
-    residual: Denoiser | None = None,
-    noise: Denoiser | None = None,
+    predicts: Predicts = "residual",
     steps: int = 5,
-    eta: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Restore `degraded` in `steps` steps from I_in + β̄_T·n; returns I_0 in [-1, 1], (B, 3, H, W).
+    """Restore `degraded` in `steps` calls from I_in + β̄_T·n; returns I_0 in [-1, 1], (B, 3, H, W).
 
-    residual, noise: the denoisers that there are. eta: 0 leaves n as the only randomness.
+    n is the only randomness.
     """
     grid = step_grid(steps)
-    state = degraded + float(sched.beta_bar[-1]) * _randn(degraded, generator)
+    state = degraded + float(sched.beta_bar[-1]) * noise_like(degraded, generator)
     for t, s in pairwise(grid):
-        known = estimate(sched, state, degraded, t, residual, noise)
-        fresh = _randn(degraded, generator) if eta > 0.0 else None
-        state = reverse_step(sched, state, known, t, s, eta, fresh)
-    return estimate(sched, state, degraded, grid[-1], residual, noise).clean
+        known = estimate(denoiser, sched, state, degraded, t, predicts)
+        state = reverse_step(sched, state, known, t, s)
+    return estimate(denoiser, sched, state, degraded, grid[-1], predicts).clean
 
 
 def estimate(
-    sched: Schedule,
-    state: Tensor,
-    degraded: Tensor,
-    t: int,
-    residual: Denoiser | None,
-    noise: Denoiser | None,
+    denoiser: Denoiser, sched: Schedule, state: Tensor, degraded: Tensor, t: int, predicts: Predicts
 ) -> Estimate:
-    """Ask the denoisers at t: SM-Res with `residual` alone, SM-N with `noise`, else SM-Res-N."""
+    """Ask the denoiser at t."""
     index = torch.full((degraded.shape[0],), t, device=degraded.device)  # (B,)
-    r = None if residual is None else residual(state, degraded, sched.residual_time(index))
-    epsilon = None if noise is None else noise(state, degraded, sched.noise_time(index))
-    if r is not None and epsilon is not None:
-        return estimate_sm_res_n(sched, state, r, epsilon, t)
-    if r is not None:
-        return estimate_sm_res(sched, state, r, degraded, t)
-    if epsilon is not None:
-        return estimate_sm_n(sched, state, epsilon, degraded, t)
-    raise ValueError(NO_DENOISER)
+    out = denoiser(state, degraded, sched.time(index, predicts))
+    known = estimate_sm_res if predicts == "residual" else estimate_sm_n
+    return known(sched, state, out, degraded, t)
 
 
 def loss(
+    denoiser: Denoiser,
     sched: Schedule,
     clean: Tensor,
     degraded: Tensor,
     t: Tensor,
-    epsilon: Tensor,
-    residual: Denoiser | None = None,
-    noise: Denoiser | None = None,
+    noise: Tensor,
+    predicts: Predicts = "residual",
 ) -> Tensor:
-    """The published objective for restoration at given t and noise ε, ().
-
-    L1 of the residual and of the noise, as far as they are predicted; at least one must be.
-    """
-    x_t = forward_process(sched, clean, degraded, t, epsilon)
-    terms = []
-    if residual is not None:
-        error = residual(x_t, degraded, sched.residual_time(t)) - (degraded - clean)
-        terms.append(error.abs().mean())
-    if noise is not None:
-        terms.append((noise(x_t, degraded, sched.noise_time(t)) - epsilon).abs().mean())
-    if not terms:
-        raise ValueError(NO_DENOISER)
-    return torch.stack(terms).sum()
-
-
-def _randn(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device).to(like)
+    """The published objective at given t and noise: L1 of what is predicted, ()."""
+    x_t = forward_process(sched, clean, degraded, t, noise)
+    target = degraded - clean if predicts == "residual" else noise
+    return (denoiser(x_t, degraded, sched.time(t, predicts)) - target).abs().mean()

@@ -1,8 +1,8 @@
 """Residual shifting (ResShift, Yue et al., NeurIPS 2023, arXiv 2307.12348) and the deterministic
 form of it that SinSR distils (Wang et al., CVPR 2024, arXiv 2311.14760).
 
-A Markov chain of few steps from the degraded y to the clean x_0, in pixels or in the latents of an
-autoencoder. η_0 = 0 < η_1 < .. < η_T ≈ 1 and α_t = η_t - η_{t-1}.
+A Markov chain of few steps from the degraded y to the clean x_0.
+η_0 = 0 < η_1 < .. < η_T ≈ 1 and α_t = η_t - η_{t-1}.
 
     forward    q(x_t | x_0, y)   = N( x_0 + η_t·(y - x_0) ,  κ²·η_t )
     posterior  q(x_{t-1} | x_t, x_0) = N( (η_{t-1}/η_t)·x_t + (α_t/η_t)·x_0 ,
@@ -16,12 +16,11 @@ as in the release. The paper gives η_T = 0.999, the released schedules end at 0
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, noise_like
 
 KAPPA = 2.0  # noise standard deviation at η = 1
 POWER = 0.3  # under 1: sqrt(η) rises fast at first
@@ -43,7 +42,8 @@ class Schedule:
 def schedule(steps: int = 15, least: float = 0.04, kappa: float = KAPPA) -> Schedule:
     """Geometric schedule sqrt(η_t) = sqrt(η_1)·b^((T-1)·((t-1)/(T-1))^p), up to 0.99 at t = T.
 
-    least: noise standard deviation at t = 1, which fixes sqrt(η_1) = min(least/κ, least).
+    least: noise standard deviation at t = 1, which fixes sqrt(η_1) = min(least/κ, least). 15 steps
+    from 0.04 are the conference's, 4 from 0.2 the journal's.
     """
     if steps < 2:
         raise ValueError(f"steps must be at least 2 for a geometric schedule, got {steps}")
@@ -52,16 +52,6 @@ def schedule(steps: int = 15, least: float = 0.04, kappa: float = KAPPA) -> Sche
     progress = torch.linspace(0.0, 1.0, steps, dtype=torch.float64) ** POWER  # (T,)
     sqrt_eta = first * (SQRT_ETA_END / first) ** progress
     return Schedule(eta=torch.cat([torch.zeros(1).double(), sqrt_eta**2]), kappa=kappa)
-
-
-def schedule_15() -> Schedule:
-    """Conference version: 15 steps."""
-    return schedule(15, 0.04)
-
-
-def schedule_4() -> Schedule:
-    """Journal version (arXiv 2403.07319): 4 steps."""
-    return schedule(4, 0.2)
 
 
 def forward_process(
@@ -105,35 +95,21 @@ def sinsr_step(sched: Schedule, state: Tensor, clean: Tensor, degraded: Tensor, 
     return k * clean + m * state + j * degraded
 
 
-def sinsr_inverse_step(
-    sched: Schedule, earlier: Tensor, clean: Tensor, degraded: Tensor, t: int
-) -> Tensor:
-    """x_t = (x_{t-1} - k·x_0 - j·y) / m, (B, C, H, W), for t = 2 .. T."""
-    if t < 2:
-        raise ValueError(f"t must be at least 2, got {t}: the step to x_0 keeps nothing of x_1")
-    k, m, j = sinsr(sched, t)
-    return (earlier - k * clean - j * degraded) / m
-
-
 def time_value(t: Tensor) -> Tensor:
     """The time value that networks are fed: t - 1, float32, same shape as t."""
     return (t - 1).float()
 
 
-def preconditioned(
-    denoiser: Denoiser, sched: Schedule, space: Literal["pixel", "latent"]
-) -> Denoiser:
-    """`denoiser` with its x_t brought to about unit size; wrap it for training and sampling alike.
+def preconditioned(denoiser: Denoiser, sched: Schedule) -> Denoiser:
+    """`denoiser` with its x_t brought into about [-1, 1]; wrap it for training and sampling alike.
 
-    latent: x_t / sqrt(κ²·η_t + 1), unit variance of unit-variance latents.
-    pixel:  x_t / (3·κ·sqrt(η_t) + 1), three standard deviations and the image within [-1, 1].
+    x_t / (3·κ·sqrt(η_t) + 1): three standard deviations and the image.
     """
 
     def scaled(x_t: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         t = time.round().long().cpu() + 1  # (B,)
         std = sched.kappa * sched.eta[t].sqrt().to(x_t)[:, None, None, None]  # (B, 1, 1, 1)
-        size = (std.square() + 1.0).sqrt() if space == "latent" else 3.0 * std + 1.0
-        return denoiser(x_t / size, condition, time)
+        return denoiser(x_t / (3.0 * std + 1.0), condition, time)
 
     return scaled
 
@@ -145,11 +121,11 @@ def loss(
     degraded: Tensor,
     t: Tensor,
     noise: Tensor,
-    condition: Tensor | None = None,
+    condition: Tensor,
 ) -> Tensor:
     """Mean squared error of the predicted x_0 at given t and noise, (). condition: see `sample`."""
     x_t = forward_process(sched, clean, degraded, t, noise)
-    estimate = denoiser(x_t, degraded if condition is None else condition, time_value(t))
+    estimate = denoiser(x_t, condition, time_value(t))
     return (estimate - clean).square().mean()
 
 
@@ -162,30 +138,22 @@ def sample(
     denoiser: Denoiser,
     sched: Schedule,
     degraded: Tensor,
-    condition: Tensor | None = None,
+    condition: Tensor,
     deterministic: bool = False,
-    clip: bool = True,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Restore `degraded` (the chain's y) in T calls of the denoiser; returns x_0, (B, C, H, W).
+    """Restore `degraded` (the chain's y) in T calls of the denoiser; returns x_0 in [-1, 1],
+    (B, C, H, W). Every estimate is clipped.
 
-    condition:     what the denoiser sees beside x_t; None = y itself. In latent space it is the
-                   picture that y encodes.
-    deterministic: SinSR's steps, the map that it distils; the start noise stays random.
-    clip:          keep every estimate in [-1, 1]; for pixels, not for latents.
+    condition: what the denoiser sees beside x_t. deterministic: SinSR's steps, the map that it
+    distils; the start noise stays random.
     """
-    seen = degraded if condition is None else condition
-    state = prior(sched, degraded, _randn(degraded, generator))
+    state = prior(sched, degraded, noise_like(degraded, generator))
     for t in range(sched.steps, 0, -1):
         index = torch.full((degraded.shape[0],), t, device=degraded.device)  # (B,)
-        clean = denoiser(state, seen, time_value(index))
-        clean = clean.clamp(-1.0, 1.0) if clip else clean
+        clean = denoiser(state, condition, time_value(index)).clamp(-1.0, 1.0)
         if deterministic:
             state = sinsr_step(sched, state, clean, degraded, t)
         else:
-            state = posterior_step(sched, state, clean, t, _randn(degraded, generator))
+            state = posterior_step(sched, state, clean, t, noise_like(degraded, generator))
     return state
-
-
-def _randn(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device).to(like)

@@ -17,8 +17,8 @@ from ..data.stream import Batch
 from ..data.synthesis import TaskMix
 from ..networks.diffuir_unet import PRESETS, DiffUIRConfig, DiffUIRUNet
 from ..processes import diffuir
-from ..system import Condition, Preset, SystemKind, refuse_mask
-from ..training.config import SMALL, Recipe, TrainConfig
+from ..system import BaseSystem, Condition, Preset, SystemKind, read_options
+from ..training.config import RELEASED, SMALL, Recipe, TrainConfig
 
 NAME = "diffuir"
 
@@ -35,23 +35,21 @@ class DiffUIROptions:
     steps: int = 3
 
 
-class DiffUIR:
+class DiffUIR(BaseSystem):
     """See `System`. start_noise may be changed for a measurement."""
 
     def __init__(self, options: DiffUIROptions) -> None:
         self.options, self.start_noise = options, options.start_noise
-        self.network: torch.nn.Module = DiffUIRUNet(options.network)
+        network = DiffUIRUNet(options.network)
+        network.begin_at_zero()  # an untrained system gives back what it is given
+        self.network: torch.nn.Module = network
         self.schedule = diffuir.schedule(options.delta_end)
         beta_bar = options.train_noise * self.schedule.beta_bar
         self.training_schedule = replace(self.schedule, beta_bar=beta_bar)
 
-    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
-        refuse_mask(mask)
-        return Condition(degraded)
-
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """E_t |R_θ(I_t, I_in, 1000·ᾱ_t) - I_res|_1, t ~ U{0..999}, noise scaled by train_noise."""
-        degraded = self.prepare(batch.degraded).picture
+        degraded = batch.degraded
         t = torch.randint(diffuir.T, (len(degraded),), generator=generator).to(degraded.device)
         noise = None
         if self.options.train_noise:
@@ -59,15 +57,10 @@ class DiffUIR:
         schedule = self.training_schedule
         return diffuir.residual_loss(self.network, schedule, batch.clean, degraded, t, noise)
 
-    @torch.no_grad()
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
-        picture, number = self.prepare(degraded, mask).picture, steps or self.options.steps
+        picture, number = condition.picture, steps or self.options.steps
         return diffuir.sample(
             self.network, self.schedule, picture, number, self.start_noise, generator
         )
@@ -77,26 +70,12 @@ class DiffUIR:
 
 
 def from_header(header: Mapping[str, Any]) -> DiffUIR:
-    network = header["network"]
-    config = DiffUIRConfig(int(network["width"]), tuple(network["multipliers"]))
-    keys = ("delta_end", "train_noise", "start_noise")
-    options = {key: float(header[key]) for key in keys}
-    return DiffUIR(DiffUIROptions(config, **options, steps=int(header["steps"])))
+    return DiffUIR(read_options(DiffUIROptions, DiffUIRConfig.read(header["network"]), header))
 
 
-# Batch 10, accumulated twice, Adam 8e-5 constant, 300 k steps; tasks drawn within a batch.
+# Batch 10, 300 k steps; tasks drawn within a batch.
 PUBLISHED = Recipe(
-    TrainConfig(
-        steps=300_000,
-        batch_size=10,
-        accumulate=2,
-        lr=8e-5,
-        final_lr=8e-5,
-        warmup=1,
-        ema=0.995,
-        ema_every=10,
-        clip=1.0,
-    ),
+    replace(RELEASED, steps=300_000, batch_size=10),
     crop=256,
     mix=TaskMix(haze=4, lowlight=1, rain=2, snow=2, blur=1, noise=0, clean=0),
     one_task_batches=False,

@@ -10,7 +10,7 @@ more for looks; several samples may be averaged.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..networks.guided_unet import SMALL as SMALL_NETWORK
 from ..networks.guided_unet import GuidanceConfig, GuidedUNet, GuidedUNetConfig
 from ..processes import conditional
 from ..processes.conditional import Target
-from ..system import Condition, Preset, SystemKind, refuse_mask
+from ..system import BaseSystem, Condition, Preset, SystemKind, read_options
 from ..training.config import Recipe, TrainConfig
 
 NAME = "guided-deblur"
@@ -45,7 +45,7 @@ class GuidedDeblurOptions:
     guidance_weight: float = 1.0
 
 
-class GuidedDeblur:
+class GuidedDeblur(BaseSystem):
     """See `System`. steps, most_beta and samples may be changed for a measurement: `options`."""
 
     def __init__(self, options: GuidedDeblurOptions) -> None:
@@ -55,8 +55,7 @@ class GuidedDeblur:
 
     def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
         """The picture, padded to whole cells, and the guidance of every scale, made once."""
-        refuse_mask(mask)
-        multiple = self.options.network.multiple
+        degraded, multiple = super().prepare(degraded, mask).picture, self.options.network.multiple
         height, width = degraded.shape[-2:]
         pad = (0, -width % multiple, 0, -height % multiple)
         picture = F.pad(degraded, pad, mode="replicate")
@@ -78,16 +77,10 @@ class GuidedDeblur:
         )
         return loss
 
-    @torch.no_grad()
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
-        options, condition = self.options, self.prepare(degraded, mask)
-        unet = self._unet
+        options, unet = self.options, self._unet
         guide = {int(scale): found for scale, found in condition.guides.items()}
         sched = conditional.grid(steps or options.steps, options.most_beta)
         total = torch.zeros_like(condition.picture)
@@ -99,8 +92,7 @@ class GuidedDeblur:
                 options.predicts,
                 generator,
             )
-        height, width = degraded.shape[-2:]
-        return (total / options.samples)[..., :height, :width]
+        return total / options.samples
 
     def header(self) -> dict[str, Any]:
         return {"system": NAME, **asdict(self.options)}
@@ -137,9 +129,7 @@ def from_header(header: Mapping[str, Any]) -> GuidedDeblur:
         guidance = GuidanceConfig(**{**guidance, "scales": tuple(guidance["scales"])})
     network["widths"] = tuple(network["widths"])
     config = GuidedUNetConfig(**network, guidance=guidance)
-    names = {field.name for field in fields(GuidedDeblurOptions)} - {"network"}
-    options = {name: header[name] for name in names}
-    return GuidedDeblur(GuidedDeblurOptions(config, **options))
+    return GuidedDeblur(read_options(GuidedDeblurOptions, config, header))
 
 
 def camera_blur(corpus: Corpus, crop: int) -> Samples:

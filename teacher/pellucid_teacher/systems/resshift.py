@@ -8,7 +8,7 @@ black holes, the network sees that and the mask, and known pixels come back as t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..denoiser import Denoiser
 from ..networks.diffuir_unet import DIFFUIR_B, DiffUIRConfig, DiffUIRUNet
 from ..networks.swin_unet import SwinUNet, SwinUNetConfig
 from ..processes import resshift
-from ..system import Condition, Preset, SystemKind, refuse_mask
+from ..system import BaseSystem, Condition, Preset, SystemKind, read_options
 from ..training.config import SMALL, Recipe, TrainConfig
 
 NAME = "resshift"
@@ -47,24 +47,25 @@ class ResShiftOptions:
     deterministic: bool = False
 
 
-class ResShift:
+class ResShift(BaseSystem):
     """See `System`."""
 
     def __init__(self, options: ResShiftOptions) -> None:
-        self.options = options
-        self.network: torch.nn.Module = (
+        self.options, self.scale = options, options.scale
+        network = (
             DiffUIRUNet(options.network)
             if isinstance(options.network, DiffUIRConfig)
             else SwinUNet(options.network)
         )
-        if options.residual and isinstance(self.network, SwinUNet):
-            self.network.begin_at_zero()
+        if options.residual:
+            network.begin_at_zero()
+        self.network: torch.nn.Module = network
         self.schedule = resshift.schedule(options.steps, options.least, options.kappa)
 
     def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
         """picture: y. guides["seen"]: what the network is shown beside x_t. mask (B, 1, H, W): 1 is
         to be filled, 0 known."""
-        network, scale = self.options.network, self.options.scale
+        network, scale = self.options.network, self.scale
         is_swin = isinstance(network, SwinUNetConfig)
         if isinstance(network, SwinUNetConfig) and scale == 1:
             degraded = _padded(degraded, network.fold)
@@ -74,7 +75,7 @@ class ResShift:
             y = torch.where(mask > 0.5, -1.0, degraded)
             seen = torch.cat([y, 2.0 * mask - 1.0], dim=1)
             return Condition(y, {"seen": seen, "mask": mask})
-        refuse_mask(mask)
+        degraded = super().prepare(degraded, mask).picture
         if scale == 1:
             return Condition(degraded, {"seen": degraded})
         y = F.interpolate(degraded, scale_factor=scale, mode="bicubic").clamp(-1.0, 1.0)
@@ -82,7 +83,7 @@ class ResShift:
 
     def _denoiser(self, y: Tensor) -> Denoiser:
         """x_0 as the network sees it, (x_t, seen, t - 1) -> (B, 3, H, W)."""
-        scaled = resshift.preconditioned(self.network, self.schedule, "pixel")
+        scaled = resshift.preconditioned(self.network, self.schedule)
         if not self.options.residual:
             return scaled
         return lambda x_t, seen, time: y - scaled(x_t, seen, time)
@@ -100,32 +101,22 @@ class ResShift:
             self._denoiser(y), self.schedule, batch.clean, y, t, noise, condition.guides["seen"]
         )
 
-    @torch.no_grad()
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
         if steps not in (None, self.schedule.steps):
             expected = self.schedule.steps
             raise ValueError(f"this ResShift learnt a chain of {expected} steps, got {steps}")
-        condition = self.prepare(degraded, mask)
+        y, guides = condition.picture, condition.guides
         restored = resshift.sample(
-            self._denoiser(condition.picture),
+            self._denoiser(y),
             self.schedule,
-            condition.picture,
-            condition.guides["seen"],
+            y,
+            guides["seen"],
             deterministic=self.options.deterministic,
             generator=generator,
         )
-        height, width = (self.options.scale * side for side in degraded.shape[-2:])
-        restored = restored[..., :height, :width]
-        if "mask" in condition.guides:
-            hole = condition.guides["mask"][..., :height, :width] > 0.5
-            restored = torch.where(hole, restored, degraded)
-        return restored
+        return torch.where(guides["mask"] > 0.5, restored, y) if "mask" in guides else restored
 
     def header(self) -> dict[str, Any]:
         return {"system": NAME, **asdict(self.options)}
@@ -142,9 +133,7 @@ def from_header(header: Mapping[str, Any]) -> ResShift:
     network["multipliers"] = tuple(network["multipliers"])
     is_swin = "swin_width" in network
     config = SwinUNetConfig(**network) if is_swin else DiffUIRConfig(**network)
-    names = {field.name for field in fields(ResShiftOptions)} - {"network"}
-    options = {name: header[name] for name in names if name in header}
-    return ResShift(ResShiftOptions(config, **options))
+    return ResShift(read_options(ResShiftOptions, config, header))
 
 
 # Adam 5e-5 to 2e-5, 5,000 steps of warm-up, 400 k at batch 96 in parts of 12, EMA 0.999 (journal).

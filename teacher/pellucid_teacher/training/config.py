@@ -71,5 +71,9 @@ class Recipe:
         return self.draw(corpus, self.crop)
 
 
+# Settings of the code that the releases of RDDM and DiffUIR both build on.
+RELEASED = TrainConfig(
+    accumulate=2, lr=8e-5, final_lr=8e-5, warmup=1, ema=0.995, ema_every=10, clip=1.0
+)
 # For the small presets: a minute on a CPU shows that a system learns.
 SMALL = Recipe(TrainConfig(steps=20_000, batch_size=4, lr=1e-3, warmup=100), crop=64)
