@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, IptcImagePlugin
 
 from pellucid import Photo, PhotoError, Restorer, read_photo
-from pellucid.image.header import EXIF, RESOLUTION, TRAILER, XMP
+from pellucid.image.header import EXIF, GAMMA, RESOLUTION, TRAILER, XMP
 
 Y, X = np.mgrid[0:64:1, 0:96:1]
 PICTURE: NDArray[np.uint8] = np.stack([2 * X, 3 * Y, 250 - 2 * X], 2).astype(np.uint8)
@@ -170,6 +170,26 @@ def test_floats_beyond_one_come_back(model_file: Path, scale: float, told: str) 
     tifffile.imwrite(file, image, photometric="rgb")
     photo = Restorer(model_file)(file.getvalue())
     assert photo.pixels.max() > 0.9 * image.max() and any(told in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("scale", [None, 1.0, 1.5, 255.0])
+def test_hidden_pixels_do_not_count_whatever_the_coding(
+    model_file: Path, scale: float | None
+) -> None:
+    """scale: the white of floats; None: 8 bits of linear light."""
+    gamma = {GAMMA: chunk(b"gAMA", struct.pack(">I", 100_000))}
+    shown, results = np.indices(PICTURE.shape[:2])[1] >= 30, []
+    restorer = Restorer(model_file)
+    for hidden in (0, 128, 255):
+        codes = np.dstack([PICTURE, 255 * shown]).astype(np.uint8)
+        codes[~shown, :3] = hidden
+        pixels = codes if scale is None else codes * np.float32(scale / 255.0)
+        photo = Photo(pixels.copy(), gamma if scale is None else {})
+        restorer.restore_photo(photo)
+        assert np.array_equal(photo.pixels[~shown], pixels[~shown])
+        results.append(photo.pixels[shown])
+    assert not np.array_equal(results[0], pixels[shown])
+    assert all(np.array_equal(result, results[0]) for result in results)
 
 
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"

@@ -42,22 +42,27 @@ def _restore_gamma(pixels: Array, gamma: float, restore: Restore) -> None:
     codes = np.arange(white + 1) / white
     there = np.rint(_srgb_code(codes ** (1.0 / gamma)) * 65535).astype(np.uint16)
     back = np.rint(_srgb_light(np.arange(65536) / 65535) ** gamma * white).astype(pixels.dtype)
-    colours = pixels if pixels.ndim == 2 else pixels[..., :3]
-    seen = empty_picture(colours.shape, np.dtype(np.uint16))
+    colours, visible = _split(pixels)
+    seen = empty_picture(pixels.shape, np.dtype(np.uint16))
+    seen_colours, seen_visible = _split(seen)
     for band in bands(pixels):
-        seen[band] = there[colours[band]]
+        seen_colours[band] = there[colours[band]]
+    if visible is not None and seen_visible is not None:
+        seen_visible[...] = visible > 0
     restored = copy_picture(seen)
     if not restore(restored):
         return
+    restored_colours, _ = _split(restored)
     for band in bands(pixels):
-        changed = restored[band] != seen[band]
-        colours[band] = np.where(changed, back[restored[band]], colours[band])
+        changed = restored_colours[band] != seen_colours[band]
+        colours[band] = np.where(changed, back[restored_colours[band]], colours[band])
 
 
 def _restore_float(pixels: Array, restore: Restore) -> tuple[str, ...]:
     """Floats of any scale: what lies outside [0, 1] is put aside and added again."""
-    colours = pixels if pixels.ndim == 2 else pixels[..., :3]
-    scale, notes = _scale_of(colours)
+    colours, alpha = _split(pixels)
+    hidden = None if alpha is None or alpha.min() > 0 else alpha == 0
+    scale, notes = _scale_of(colours if hidden is None else colours[~hidden])
     beyond = colours / np.float32(scale) if scale != 1.0 else colours.copy()
     if scale == 1.0 and float(beyond.min()) >= 0.0 and float(beyond.max()) <= 1.0:
         restore(pixels)
@@ -67,17 +72,28 @@ def _restore_float(pixels: Array, restore: Restore) -> tuple[str, ...]:
         return ()
     seen = np.clip(beyond, 0.0, 1.0)
     beyond -= seen
+    if hidden is not None:
+        seen = np.dstack([seen, np.where(hidden, np.float32(0), np.float32(1))])
     if not restore(seen):
         return notes
-    colours[...] = (seen + beyond) * np.float32(scale)
+    restored = (_split(seen)[0] + beyond) * np.float32(scale)
+    colours[...] = restored if hidden is None else np.where(hidden[..., None], colours, restored)
     if beyond.any():
         notes = (*notes, "its values outside 0 to 1 are kept as they are")
     return notes
 
 
+def _split(pixels: Array) -> tuple[Array, Array | None]:
+    """Views of the colours, (H, W) or (H, W, 3), and of alpha, (H, W); None if there is none."""
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+    return (pixels[..., :3], pixels[..., 3]) if has_alpha else (pixels, None)
+
+
 def _scale_of(colours: Array) -> tuple[float, tuple[str, ...]]:
     """What white is: 1, unless most values are larger, or all are whole numbers."""
     values = colours.reshape(-1)
+    if not values.size:
+        return 1.0, ()
     sample = values[:: max(1, values.size // _SAMPLE)]
     most = float(colours.max())
     whole = bool((sample == np.rint(sample)).all())
