@@ -16,9 +16,10 @@ from pellucid_teacher.system import System, SystemKind
 from pellucid_teacher.systems import SYSTEMS
 from pellucid_teacher.weights import load_teacher
 
+from .enlarger import Enlarger
 from .specialists import holds_specialists, load_specialists
-from .student import Student
-from .weights import load_student
+from .student import EnlargingStudent, Student
+from .weights import load_any_student
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def load_frozen_teacher(
     elif path.is_dir():
         system, name = load_teacher(path, kinds), f"teacher {path.name}"
     else:
-        student, provenance = load_student(path)
-        system, name = Student(student), f"student {provenance.preset}"
+        student, provenance = load_any_student(path)
+        name = f"student {provenance.preset}"
+        system = EnlargingStudent(student) if isinstance(student, Enlarger) else Student(student)
     system.network.eval().requires_grad_(False)
     return FrozenTeacher(name, system, steps)

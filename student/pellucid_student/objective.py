@@ -48,23 +48,40 @@ class StudentLoss:
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """network: the student, also inside DistributedDataParallel. Returns ()."""
-        losses, teacher = self.losses, self.teacher
-        if teacher is not None and losses.teacher_share < 1.0:
-            asked = float(torch.rand(1, generator=generator)) < losses.teacher_share
-            teacher = teacher if asked else None
-        seen = at_some_call(network, batch, generator, losses.later)
+        target = self.teacher_picture(batch.degraded, generator)
+        seen = at_some_call(network, batch, generator, self.losses.later)
         scene = given_scene(network, seen, generator)
         given = (seen.degraded,) if scene is None else (seen.degraded, scene)
-        restored = network(*given).float()
-        error = rms(restored, seen.clean)  # (B,)
-        if teacher is not None:
+        return self.value(network(*given).float(), batch.clean, target)
+
+    def teacher_picture(self, degraded: Tensor, generator: torch.Generator) -> Tensor | None:
+        """What the teacher makes of a batch, if it is asked in this step."""
+        share = self.losses.teacher_share
+        if self.teacher is None:
+            return None
+        asked = share == 1.0 or float(torch.rand(1, generator=generator)) < share
+        return self.teacher(degraded) if asked else None
+
+    def value(self, restored: Tensor, clean: Tensor, target: Tensor | None) -> Tensor:
+        """L of pictures like `clean`, (B, 3, H, W); target: the teacher's. Returns ()."""
+        losses = self.losses
+        error = rms(restored, clean)  # (B,)
+        if target is not None:
             weight = annealed(losses.teacher, losses.teacher_end, self.progress)
-            error = error + weight * l1(restored, teacher(batch.degraded))
+            error = error + weight * l1(restored, target)
         value = torch.log(error + ENOUGH).mean()
         if losses.perceptual:
-            distance = st_lpips(self.st_lpips, restored, batch.clean).mean()
+            distance = st_lpips(self.st_lpips, restored, clean).mean()
             value = value + losses.perceptual * distance
         return value
+
+
+class EnlargingLoss(StudentLoss):
+    """See `StudentLoss`; for networks that enlarge: no scene, no later calls."""
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        target = self.teacher_picture(batch.degraded, generator)
+        return self.value(network(batch.degraded).float(), batch.clean, target)
 
 
 @torch.no_grad()

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.system import BaseSystem, Condition
 
-from .objective import StudentLoss
+from .enlarger import Enlarger
+from .objective import EnlargingLoss, StudentLoss
 from .plain_unet import PlainUNet
 from .steps import restore
 
@@ -42,3 +43,27 @@ class Student(BaseSystem):
     def header(self) -> dict[str, Any]:
         """For completeness: students are kept by `pellucid_student.weights`."""
         return {"system": "student", "config": self.plain.config.to_dict()}
+
+
+class EnlargingStudent(BaseSystem):
+    """See `System`; the loop may wrap the network. loss: None: `EnlargingLoss`, no teacher."""
+
+    def __init__(self, network: Enlarger, loss: Loss | None = None) -> None:
+        self.network: nn.Module = network
+        self.scale, self._loss = network.config.scale, loss or EnlargingLoss()
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        return self._loss(self.network, batch, generator)
+
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
+    ) -> Tensor:
+        """Raises ValueError for other steps than one."""
+        if steps not in (None, 1):
+            raise ValueError(f"a student enlarges in one step, got {steps}")
+        enlarged: Tensor = self.network(condition.picture)
+        return enlarged.clamp(-1.0, 1.0)
+
+    def header(self) -> dict[str, Any]:
+        """For completeness: students are kept by `pellucid_student.weights`."""
+        return {"system": "enlarging student", "scale": self.scale}

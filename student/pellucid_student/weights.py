@@ -13,12 +13,17 @@ from torch import nn
 
 from pellucid_teacher.weights import read_tensors, write_tensors
 
+from .enlarger import Enlarger, EnlargerConfig
 from .layers import fold
 from .net2net import grow_from
 from .plain_unet import PlainUNet, PlainUNetConfig
 
 KEY = "pellucid.student"
+ENLARGES = "enlarger"  # in the header of networks that enlarge
 LARGEST_FILE = 16_000_000  # bytes; only teachers exceed it, whose targets need no more than 16 bits
+
+
+AnyStudent = PlainUNet | Enlarger
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ class Provenance:
     clip_frames: int = 0
 
 
-def save_student(path: Path, model: PlainUNet, provenance: Provenance) -> None:
+def save_student(path: Path, model: AnyStudent, provenance: Provenance) -> None:
     """Write the folded student, replacing `path` atomically; float32, or bfloat16 if it would be
     larger than LARGEST_FILE."""
     deployed = fold(model)
-    header = {"config": model.config.to_dict(), "provenance": asdict(provenance)}
+    header: dict[str, object] = {"config": model.config.to_dict(), "provenance": asdict(provenance)}
+    if isinstance(model, Enlarger):
+        header["network"] = ENLARGES
     half = 4 * parameter_count(deployed) > LARGEST_FILE
     dtype = torch.bfloat16 if half else torch.float32
     tensors = {name: value.to(dtype).contiguous() for name, value in deployed.state_dict().items()}
@@ -50,15 +57,27 @@ def save_student(path: Path, model: PlainUNet, provenance: Provenance) -> None:
 
 def load_student(path: Path) -> tuple[PlainUNet, Provenance]:
     """The folded network and where it comes from. Raises ValueError for any other file."""
+    model, provenance = load_any_student(path)
+    if isinstance(model, Enlarger):
+        raise ValueError(f"{path}: enlarges pictures; expected a student that keeps their size")
+    return model, provenance
+
+
+def load_any_student(path: Path) -> tuple[AnyStudent, Provenance]:
+    """`load_student`, also of students that enlarge."""
     if not path.exists():
         raise ValueError(f"{path}: no such weights file; make one with `pellucid train student`")
     tensors, header = read_tensors(path)
     if KEY not in header:
         raise ValueError(f"{path}: not a student's weights (no {KEY!r} in its header)")
     entry = json.loads(header[KEY])
-    model = fold(PlainUNet(PlainUNetConfig.from_dict(entry["config"])))
-    # The shipped teachers' stems have channels for an earlier estimate, which photos left at 0.
-    tensors["stem.weight"] = tensors["stem.weight"][:, : model.stem.weight.shape[1]]
+    model: AnyStudent
+    if entry.get("network") == ENLARGES:
+        model = fold(Enlarger(EnlargerConfig.from_dict(entry["config"])))
+    else:
+        model = fold(PlainUNet(PlainUNetConfig.from_dict(entry["config"])))
+        # The shipped teachers' stems have channels for an earlier estimate, which photos left at 0.
+        tensors["stem.weight"] = tensors["stem.weight"][:, : model.stem.weight.shape[1]]
     model.load_state_dict(tensors)  # back to float32
     return model, Provenance(**entry["provenance"])
 
@@ -76,11 +95,22 @@ def begin_from(model: PlainUNet, path: Path) -> None:
         raise ValueError(f"{path}: {error}") from error
 
 
+def begin_enlarging_from(model: Enlarger, path: Path) -> None:
+    """Folded weights into an unfolded network of the same size: the kernels carry all.
+
+    Raises ValueError for weights of another size.
+    """
+    kept, _ = load_any_student(path)
+    if kept.config != model.config:
+        raise ValueError(f"{path}: expected weights of {model.config}, got {kept.config}")
+    model.load_state_dict(kept.state_dict(), strict=False)  # the other branches keep 0
+
+
 def continued(own: Provenance, start: Path | None) -> Provenance:
     """Provenance of a run that began from the weights in `start`: theirs, and then its own."""
     if start is None:
         return own
-    _, old = load_student(start)
+    _, old = load_any_student(start)
     before = old.recipe if old.preset == own.preset else f"{old.preset}: {old.recipe}"
     return replace(
         own,

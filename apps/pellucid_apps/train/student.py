@@ -1,8 +1,9 @@
 """`pellucid train student`: on ground truth alone, or with a teacher beside it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +12,18 @@ from pellucid import PellucidError
 from . import options
 from .session import Session, known, need_torch
 
+if TYPE_CHECKING:
+    from pellucid_teacher.data.corpus import Corpus
+    from pellucid_teacher.training.loop import StepReport
+
+PRESET_HELP = "tiny, nano, pico, large (a teacher); sr4 enlarges x4, sr4-real what is not clean."
+
 
 def student(
     data: options.Data,
     out: options.Out,
     licence: options.Licence,
-    preset: Annotated[str, typer.Option(help="tiny, nano, pico, or large (a teacher).")] = "tiny",
+    preset: Annotated[str, typer.Option(help=PRESET_HELP)] = "tiny",
     minutes: options.Minutes = None,
     steps: options.Steps = None,
     start: Annotated[
@@ -35,7 +42,9 @@ def student(
         list[str] | None,
         typer.Option("--loss-term", "--ingredient", help="perceptual: looks sharper, at less dB."),
     ] = None,
-    crop: Annotated[int, typer.Option(min=32, help="Side of a training crop, px.")] = 96,
+    crop: Annotated[
+        int | None, typer.Option(min=32, help="Side of a training crop, px (default: 96; 128).")
+    ] = None,
     clips: Annotated[
         int, typer.Option(min=0, help="Frames of a training clip, for video, such as 4; 0: photos.")
     ] = 0,
@@ -57,30 +66,40 @@ def student(
 ) -> None:
     """Train a student and write OUT/student.safetensors."""
     need_torch()
+    from pellucid_student.enlarging import PRESETS as ENLARGING
+    from pellucid_student.enlarging import EnlargingConfig, keep_enlarger, train_enlarger
     from pellucid_student.frozen_teacher import load_frozen_teacher
     from pellucid_student.plain_unet import PRESETS
-    from pellucid_student.train import STUDENT_TRAIN, RunConfig, keep_student, train_student
+    from pellucid_student.train import RunConfig, keep_student, train_student
     from pellucid_teacher.systems import kinds_with
 
-    known(preset, PRESETS)
+    known(preset, {**PRESETS, **ENLARGING})
+    enlarges = preset in ENLARGING
+    if enlarges and (clips or share or new_estimator):
+        raise typer.BadParameter(f"{preset} takes no --clips, --share or --new-estimator")
     if clips == 1 or (clips and (from_teacher is not None or loss_term)):
         raise typer.BadParameter("--clips needs at least 2 frames, and learns without a teacher")
-    config = RunConfig(PRESETS[preset], start, crop=crop, clip_frames=clips)
+    config: RunConfig | EnlargingConfig
     try:
+        if enlarges:
+            config = ENLARGING[preset]
+        else:
+            config = RunConfig(PRESETS[preset], clip_frames=clips, new_estimator=new_estimator)
+            config = replace(config, mix=config.mix.with_shares(share or []))
         config = replace(
             config,
+            start=start,
+            crop=crop or config.crop,
             losses=config.losses.with_terms(loss_term or []),
-            mix=config.mix.with_shares(share or []),
-            new_estimator=new_estimator,
             train=replace(
-                STUDENT_TRAIN,
+                config.train,
                 workers=workers,
-                batch_size=batch or STUDENT_TRAIN.batch_size,
+                batch_size=batch or config.train.batch_size,
                 bf16=bf16,
                 compile=compile_,
                 seed=seed,
-                lr=lr or STUDENT_TRAIN.lr,
-                steps=steps or STUDENT_TRAIN.steps,
+                lr=lr or config.train.lr,
+                steps=steps or config.train.steps,
             ),
         )
     except ValueError as error:
@@ -91,10 +110,18 @@ def student(
             teacher = load_frozen_teacher(from_teacher, teacher_steps, kinds_with(system))
         except ValueError as error:
             raise PellucidError(str(error)) from error
-    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out)
-    if session.run(
-        lambda corpus: train_student(config, corpus, out, minutes, teacher, session.began)
-    ):
-        path = keep_student(config, out, preset, dataset or [], licence, teacher)
+    draw = config.samples if isinstance(config, EnlargingConfig) else None
+    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out, draw)
+
+    def begin(corpus: "Corpus") -> "Iterator[StepReport]":
+        if isinstance(config, EnlargingConfig):
+            return train_enlarger(config, corpus, out, minutes, teacher, session.began)
+        return train_student(config, corpus, out, minutes, teacher, session.began)
+
+    if session.run(begin):
+        if isinstance(config, EnlargingConfig):
+            path = keep_enlarger(config, out, preset, dataset or [], licence, teacher)
+        else:
+            path = keep_student(config, out, preset, dataset or [], licence, teacher)
         print(f"wrote {path}")
         print(f"next: pellucid export {path} -o {path.parent / 'exported'}")

@@ -6,6 +6,7 @@ INTER_CUBIC does not widen the kernel and uses a = -3/4; Pillow cuts the kernel 
 of mirroring.
 """
 
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -24,6 +25,7 @@ def cubic(x: Weights) -> Weights:
     return np.asarray(np.where(a <= 1.0, near, np.where(a <= 2.0, far, 0.0)))
 
 
+@lru_cache(maxsize=64)
 def contributions(length: int, target: int, scale: float) -> tuple[Weights, NDArray[np.intp]]:
     """Weights and source positions of every target sample, (target, P) each."""
     narrow = min(scale, 1.0)
@@ -48,6 +50,8 @@ def imresize(image: Image, scale: float) -> Image:
     out = image.astype(np.float64)
     for axis in (0, 1):
         weights, at = contributions(out.shape[axis], ceil(out.shape[axis] * scale), scale)
-        taken = np.moveaxis(out, axis, 0)[at]  # (target, P, other, C)
-        out = np.moveaxis(np.einsum("tp,tp...->t...", weights, taken), 0, axis)
+        taken = np.moveaxis(out, axis, 0)  # (length, other, C)
+        # A tap at a time: a photo's rows for all taps together would be many times the photo.
+        summed = sum(weights[:, tap, None, None] * taken[at[:, tap]] for tap in range(at.shape[1]))
+        out = np.moveaxis(np.asarray(summed), 0, axis)
     return np.ascontiguousarray(out, dtype=np.float32)
