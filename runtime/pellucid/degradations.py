@@ -113,6 +113,10 @@ class Choice:
             return True
         return max(self.apply(found).amounts.values(), default=0.0) >= self.least
 
+    def leaves(self, found: Found | None) -> bool:
+        """Whether a photo stays as it is. found: None from a model that cannot tell."""
+        return found is not None and not self.acts_on(found)
+
     def brightens(self, found: Found) -> bool:
         """Whether darkness is restored: then highlights may become white."""
         asked = self.fix is not None and "lowlight" in self.fix

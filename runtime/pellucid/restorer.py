@@ -198,7 +198,7 @@ class Restorer:
         def restore(pixels: Array) -> bool:
             nonlocal left
             photo.found = self.restore_pixels(pixels, strength, progress, choice=choice)
-            left = photo.found is not None and not choice.acts_on(photo.found)
+            left = choice.leaves(photo.found)
             return not left
 
         notes = restore_coded(photo.pixels, photo.metadata, restore)
@@ -244,7 +244,7 @@ class Restorer:
                 scene = measure_of(shown.colour, shown.visible)
             scene = self._with_amounts(scene, shown.colour)
             found = Found.in_scene(self.card.degradations, scene)
-            if found is None or choice.acts_on(found):
+            if not choice.leaves(found):
                 hold = found is not None and not choice.brightens(found)
                 treatment = _Treatment(shown.grey, hold, strength)
                 self._restore_shown(shown, scene, last, choice, treatment, progress)

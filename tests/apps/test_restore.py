@@ -293,7 +293,7 @@ def test_standard_input_and_output(photos: Path, model_file: Path, tmp_path: Pat
     subprocess.run([*command, str(out)], input=given, capture_output=True, check=True)
     assert np.array_equal(read_photo(out).pixels, expected)
     wrong = subprocess.run([*command, "-"], input=b"text", capture_output=True, check=False)
-    assert wrong.returncode == 2 and wrong.stdout == b"" and wrong.stderr.count(b"\n") == 1
+    assert wrong.returncode == 1 and wrong.stdout == b"" and wrong.stderr.count(b"\n") == 1
 
 
 def test_help_starts_with_restore() -> None:

@@ -57,6 +57,26 @@ def test_each_photo_is_told_and_the_good_are_copied(photos: Path, estimator_file
     )
 
 
+def with_credentials(jpeg: Path) -> bytes:
+    """A JPEG's bytes with content credentials, of which a note says that a result has none."""
+    data, body = jpeg.read_bytes(), b"JP\0\1\0\0\0\1\0\0\0\x20jumb"
+    return data[:2] + b"\xff\xeb" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+@pytest.mark.parametrize("way", ["file", "from pipe", "to pipe"])
+def test_what_is_left_is_copied_by_every_way_and_nothing_is_called_lost(
+    photos: Path, estimator_file: Path, way: str
+) -> None:
+    source, out = photos / "good.jpg", photos / "out.jpg"
+    data = with_credentials(source)
+    source.write_bytes(data)
+    command = ["restore", "-" if way == "from pipe" else str(source), "-m", str(estimator_file)]
+    given = data if way == "from pipe" else None
+    done = CliRunner().invoke(app, [*command, "-o", "-" if way == "to pipe" else str(out)], given)
+    assert done.exit_code == 0 and "left as it is" in done.output and "not kept" not in done.output
+    assert (done.stdout_bytes if way == "to pipe" else out.read_bytes()) == data
+
+
 def test_what_is_left_is_coded_anew_in_another_format(photos: Path, estimator_file: Path) -> None:
     out = photos.parent / "good.webp"
     source = photos / "good.png"

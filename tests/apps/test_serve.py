@@ -67,6 +67,16 @@ def test_metadata_stay_and_the_format_may_be_chosen(client: TestClient) -> None:
     assert got.format == "WEBP" and got.getexif()[0x010F] == "Maker"
 
 
+def test_a_photo_in_which_nothing_is_found_comes_back_byte_for_byte(client: TestClient) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), (90, 120, 30)).save(buffer, "JPEG", quality=60)
+    answer = client.post("/restore", content=buffer.getvalue(), headers=JPEG)
+    assert answer.content == buffer.getvalue()
+    assert client.post("/restore?format=png", content=answer.content, headers=JPEG).content[:4] == (
+        b"\x89PNG"
+    )
+
+
 def test_strength_nought_gives_the_picture_back(client: TestClient) -> None:
     answer = client.post("/restore?strength=0", content=picture(), headers=RAW)
     got, sent = (np.asarray(Image.open(io.BytesIO(d))) for d in (answer.content, picture()))

@@ -82,18 +82,19 @@ class Worker:
         height, width = photo.pixels.shape[:2]
         found = "" if photo.found is None else self._choice.describe(photo.found)
         row = replace(row, height=height, width=width, found=found)
-        left = photo.found is not None and not self._choice.acts_on(photo.found)
+        left = self._choice.leaves(photo.found)
         part = self._scratch / f"part{Path(name).suffix}"
         try:
-            if left and is_format_of(part, given):
+            if copied := left and is_format_of(part, given):
                 shutil.copyfile(given, part)  # coding it again would change it
             else:
                 photo.save(part, self._settings.quality)
+            notes = photo.notes_of_copy if copied else photo.notes
             written = part.stat().st_size
             self._out.publish(part, name)
         except (PhotoError, OSError) as error:
             return replace(row, status=rows.UNWRITTEN, error=_with_name(name, error))
-        return replace(row, bytes_out=written, notes=photo.notes)
+        return replace(row, bytes_out=written, notes=notes)
 
 
 def _fingerprint(given: Path) -> tuple[int, str]:

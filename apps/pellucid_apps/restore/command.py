@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pellucid import PellucidError, PhotoError, Restorer, read_photo, video
 from pellucid.degradations import BLIND, Choice
-from pellucid.image.encode import same_format
-from pellucid.image.formats import HEAD_BYTES, format_of
+from pellucid.image.encode import holds_already
+from pellucid.image.formats import HEAD_BYTES
 from pellucid.image.photo import SUFFIXES, write_atomically
 
 from ..progress import Progress
@@ -115,17 +115,18 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
         raise PhotoError(f"cannot write {target.suffix or 'a name without suffix'}")
     start = time.perf_counter()
     restorer.restore_photo(photo, options.strength, progress.tiles, options.choice)
-    left = photo.found is not None and not options.choice.acts_on(photo.found)
+    left = options.choice.leaves(photo.found)
     ms = 1e3 * (time.perf_counter() - start)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PhotoError(f"{target.parent}: cannot make folder ({error.strerror})") from error
-    if left and not there and is_format_of(target, job.source):
+    copied = left and is_format_of(target, job.source)
+    if not there and copied:
         write_atomically(target, job.source.read_bytes())  # coding it again would change it
     elif not there:  # else only its sheet is missing
         photo.save(target, options.quality)
-    notes = photo.notes
+    notes = photo.notes_of_copy if copied else photo.notes
     if before is not None:
         try:
             sheet = before_after(before, as_large_as_shown(photo.pixels), photo.orientation)
@@ -148,8 +149,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
 def is_format_of(target: Path, source: Path) -> bool:
     """Whether a photo's own bytes may stand under the target's name."""
     with source.open("rb") as file:
-        kind = format_of(file.read(HEAD_BYTES), source.name)
-    return same_format(target.suffix.lower(), f".{kind}")
+        return holds_already(file.read(HEAD_BYTES), target.suffix.lower(), source.name)
 
 
 def rounded(amounts: Mapping[str, float]) -> dict[str, float] | None:

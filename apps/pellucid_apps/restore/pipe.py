@@ -6,6 +6,8 @@ from pathlib import Path
 import typer
 
 from pellucid import PhotoError, Restorer, read_photo
+from pellucid.image.encode import find_format, holds_already
+from pellucid.image.photo import write_atomically
 
 from .command import Options
 
@@ -24,22 +26,36 @@ def is_pipe(inputs: list[str], out: Path) -> bool:
 def restore_pipe(source: str, out: Path, restorer: Restorer, options: Options) -> None:
     """Restore one photo; standard output gets the photo in its own format and nothing else.
 
-    What was found and notes go to standard error. Raises PhotoError.
+    What was found and notes go to standard error. Raises PhotoError where nothing can be written,
+    and typer.Exit, with a line, for a photo that cannot be read.
     """
     if options.compare:
         raise typer.BadParameter("--compare needs files, not -")
-    if str(out) != PIPE and out.exists() and not options.overwrite:
-        raise PhotoError(f"{out} exists; use --overwrite to replace it")
-    photo = read_photo(sys.stdin.buffer.read() if source == PIPE else source)
-    restorer.restore_photo(photo, options.strength, choice=options.choice)
-    if photo.found is not None:
-        print(options.choice.describe(photo.found), file=sys.stderr)
-    if str(out) == PIPE:
-        sys.stdout.buffer.write(photo.encode(quality=options.quality))
-        sys.stdout.buffer.flush()
-    else:
+    if str(out) != PIPE:
         if out.is_dir():
             raise PhotoError(f"{out} is a folder; standard input has no name, give a file")
+        if out.exists() and not options.overwrite:
+            raise PhotoError(f"{out} exists; use --overwrite to replace it")
+        find_format(out.suffix.lower())
+    data = sys.stdin.buffer.read() if source == PIPE else None
+    try:
+        photo = read_photo(source if data is None else data)
+        restorer.restore_photo(photo, options.strength, choice=options.choice)
+    except PhotoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if photo.found is not None:
+        print(options.choice.describe(photo.found), file=sys.stderr)
+    given = Path(source).read_bytes() if data is None else data
+    suffix = photo.suffix if str(out) == PIPE else out.suffix.lower()
+    # Coding a photo again that is left as it is would change it.
+    copied = options.choice.leaves(photo.found) and holds_already(given, suffix, source)
+    if str(out) == PIPE:
+        sys.stdout.buffer.write(given if copied else photo.encode(quality=options.quality))
+        sys.stdout.buffer.flush()
+    elif copied:
+        write_atomically(out, given)
+    else:
         photo.save(out, options.quality)
-    for note in photo.notes:
+    for note in photo.notes_of_copy if copied else photo.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -26,8 +26,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pellucid import Photo, PhotoError, Restorer, __version__, read_photo
+from pellucid.degradations import BLIND
 from pellucid.errors import TooLargeError
-from pellucid.image.encode import losses
+from pellucid.image.encode import holds_already, losses
 
 from .jobs import Jobs, QueueFullError, StoppedError, Ticket
 
@@ -217,12 +218,15 @@ def _restored(
     photo = read_photo(data)
     restorer.restore_photo(photo, wanted.strength, lambda done, total: ticket.check())
     suffix = wanted.suffix or photo.suffix
-    notes = (*photo.notes, *losses(photo.pixels, photo.metadata, suffix))
+    copied = BLIND.leaves(photo.found) and holds_already(data, suffix)
+    lost = losses(photo.pixels, photo.metadata, suffix, photo.coding)
+    notes = photo.notes_of_copy if copied else (*photo.notes, *lost)
     headers = {"X-Pellucid-Ms": f"{1e3 * (time.monotonic() - start):.0f}"}
     if notes:
         headers["X-Pellucid-Notes"] = "; ".join(notes).encode("ascii", "replace").decode()
     kind = MEDIA_TYPES.get(suffix, "application/octet-stream")
-    return photo, Response(photo.encode(suffix, wanted.quality), 200, headers, kind)
+    made = data if copied else photo.encode(suffix, wanted.quality)
+    return photo, Response(made, 200, headers, kind)
 
 
 async def _leave_with_client(request: Request, ticket: Ticket) -> None:

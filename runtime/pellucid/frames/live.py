@@ -143,7 +143,7 @@ class LiveLoop:
         names = () if self._settings.estimator is None else self._settings.estimator.names
         self.found = Found.in_scene(names, scene)
         choice = self._choice.update(self.found, self._smoother.started_anew)
-        self._left = self.found is not None and not choice.acts_on(self.found)
+        self._left = choice.leaves(self.found)
         restore = not (self.controls.bypass or self._left) and self.controls.strength > 0.0
         if restore:
             anew = self._smoother.started_anew or self._passed_by

@@ -24,6 +24,8 @@ Array = NDArray[Any]
 MAX_MEGAPIXELS_VARIABLE = "PELLUCID_MAX_MEGAPIXELS"
 DEFAULT_MAX_MEGAPIXELS = 512.0
 
+DAMAGED = "its picture data are damaged, look it over"  # begins a note
+
 _SUFFIX_OF_FORMAT = {"jpeg": ".jpg", "tiff": ".tif", "heic": ".jpg", "raw": ".tif", "jxl": ".png"}
 _VIPS_BLOCKS = {EXIF: "exif-data", XMP: "xmp-data", ICC: "icc-profile-data"}
 
@@ -56,7 +58,7 @@ def decode(data: Data, descriptor: int | None = None, name: str = "") -> Decoded
     else:
         pixels, header = _decode(header, bytes(data) if descriptor is None else descriptor)
     if header.format == "jpeg" and (damage := damage_of(data)):
-        notes = (f"its picture data are damaged, look it over ({damage})",)
+        notes = (f"{DAMAGED} ({damage})",)
     if header.format == "tiff" and _constant(pixels):
         _ask_opencv(bytes(data), pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 2:  # grey with alpha

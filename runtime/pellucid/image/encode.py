@@ -11,6 +11,7 @@ from ..errors import PhotoError
 from . import avif, jpeg, png, tiff, vips, webp
 from .bmp import encode_bmp
 from .exif import read_orientation, upright
+from .formats import HEAD_BYTES, format_of
 from .header import (
     BLOCK_NAMES,
     CICP,
@@ -27,6 +28,7 @@ from .header import (
     TRAILER,
     XMP,
     Coding,
+    Data,
 )  # fmt: skip
 from .jpeg import without_trailer
 
@@ -79,6 +81,11 @@ def find_format(suffix: str) -> Format:
 def same_format(suffix: str, other: str) -> bool:
     """Whether two suffixes mean one format: .jpg and .jfif, .tif and .tiff."""
     return suffix in _FORMATS and _FORMATS[suffix] is _FORMATS.get(other)
+
+
+def holds_already(data: Data, suffix: str, name: str = "") -> bool:
+    """Whether a file's own bytes may stand under a name with `suffix`. name: the file's."""
+    return same_format(suffix, f".{format_of(bytes(data[:HEAD_BYTES]), name)}")
 
 
 def losses(

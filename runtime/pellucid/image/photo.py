@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ..degradations import Found
 from ..errors import PhotoError
+from .decode import DAMAGED, Decoded, decode, size_of
 from .decode import MAX_MEGAPIXELS_VARIABLE as MAX_MEGAPIXELS_VARIABLE
-from .decode import Decoded, decode, size_of
 from .encode import SUFFIXES as SUFFIXES
 from .encode import encode, losses
 from .exif import read_orientation
@@ -56,6 +56,11 @@ class Photo:
     def orientation(self) -> int:
         """EXIF orientation 1..8 of the stored pixels; 1, upright, if there is none."""
         return read_orientation(self.metadata.get(EXIF, b""))
+
+    @property
+    def notes_of_copy(self) -> tuple[str, ...]:
+        """The notes that hold where the file is copied as it is: nothing of it is lost then."""
+        return tuple(note for note in self.notes if note.startswith(DAMAGED))
 
     def encode(self, suffix: str | None = None, quality: int = 95) -> bytes:
         """The photo as a file's bytes; quality 1..100 for JPEG, WebP and AVIF.
