@@ -1,7 +1,9 @@
 """The `pellucid` command. Exit codes: 0 all went well, 1 some inputs failed, 2 wrong usage,
 3 a quality gate failed, 130 interrupted."""
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -234,3 +236,9 @@ def main() -> None:
     except PellucidError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        print(f"error: cannot write to standard output ({error.strerror})", file=sys.stderr)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or its rest is tried again at the end
+        sys.exit(SOME_FAILED)

@@ -250,6 +250,35 @@ def test_folders_without_pictures_hint_at_subfolders(photos: Path, tmp_path: Pat
         plan_jobs([str(photos)], tmp_path / "out", False)
 
 
+def test_a_pattern_that_matches_nothing_gets_no_hint(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        plan_jobs([str(photos / "x*.jpg")], tmp_path / "out", False)
+    assert "subfolders" not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such files")
+def test_pipes_are_refused_and_links_to_nowhere_fail(photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "pipe.jpg")
+    os.symlink("nowhere", photos / "lost.jpg")
+    assert names([photos], tmp_path / "out") == ["a.png", "b.jpg", "lost.jpg"]
+    with pytest.raises(typer.BadParameter, match="is a pipe"):
+        plan_jobs([str(photos / "pipe.jpg")], tmp_path / "out", False)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+@pytest.mark.parametrize("out", ["-", "out"])
+def test_a_full_disk_behind_standard_output_is_one_line(
+    photos: Path, model_file: Path, tmp_path: Path, out: str
+) -> None:
+    command = [sys.executable, "-m", "pellucid", "restore", "photos/a.png", "-m", str(model_file)]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*command, "-o", out], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1
+    assert b"cannot write to standard output" in done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_name_that_is_not_utf8_is_restored(
     photos: Path, model_file: Path, tmp_path: Path

@@ -40,7 +40,8 @@ def walk(folder: Path, recursive: bool, out: Path) -> Iterator[Path]:
             and Path(place, name).resolve() != results
         ]
         files += [Path(place, name) for name in names if not name.startswith(".")]
-    yield from sorted([path for path in files if path.is_file()] + unreadable)
+    # A link to nowhere is given too: that it cannot be read is to be said.
+    yield from sorted([path for path in files if path.is_file() or not path.exists()] + unreadable)
 
 
 def kind_of(path: Path) -> str:

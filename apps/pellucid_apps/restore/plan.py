@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -53,9 +54,7 @@ def make_plan(inputs: Sequence[str], out: Path, recursive: bool) -> Plan:
     passed_over: list[Path] = []
     for text in inputs:
         _expand(text, recursive, out, found, passed_over)
-    found = list({os.path.realpath(source): (source, at) for source, at in found[::-1]}.values())[
-        ::-1
-    ]
+    found = _once(found)
     if not found:
         raise typer.BadParameter(_nothing(inputs, out, recursive, passed_over))
     suffix = out.suffix.lower()
@@ -99,6 +98,8 @@ def _expand(
     elif glob.has_magic(text) and not os.path.lexists(text):
         matches = sorted(Path(m) for m in glob.glob(text, recursive=True))
         found += [(m, Path(m.name)) for m in matches if m.is_file()]
+    elif _is_stream(path):  # reading its first bytes, to see what it is, would take them away
+        raise typer.BadParameter(f"{text} is a pipe or device, not a file; - is standard input")
     else:
         found.append((path, Path(path.name)))
 
@@ -114,7 +115,8 @@ def _once(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 def _nothing(inputs: Sequence[str], out: Path, recursive: bool, passed: list[Path]) -> str:
     """Why there is nothing to restore, and what would help."""
     reasons = [f"no pictures found in {', '.join(inputs)}"]
-    below = (file for text in inputs for file in walk(Path(text), True, out))
+    folders = (Path(text) for text in inputs if _is_dir(Path(text)))
+    below = (file for folder in folders for file in walk(folder, True, out))
     if not recursive and any(is_tried(file) for file in below):
         reasons.append("there are some in its subfolders: add -r")
     if passed:
@@ -171,6 +173,15 @@ def _sheets_apart(jobs: list[Job]) -> list[Job]:
 
 def _sheet_with_suffix(target: Path) -> Path:
     return target.with_name(f"{target.stem}_{target.suffix.lstrip('.')}_compare.jpg")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a named pipe, a process substitution, a terminal or the like."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
 def _is_dir(path: Path) -> bool:
