@@ -10,11 +10,13 @@ from pathlib import Path
 
 from pellucid.size import Size, size_text
 
+from .calibration import fit
 from .coreml.package import CoreMLMaker
 from .darktable.maker import DarktableMaker, write_versions
 from .htp.maker import HTPMaker
 from .onnx.file import Run
 from .onnx.maker import OnnxMaker
+from .onnx.opencv import opencv_reads
 from .openvino.maker import OpenVinoMaker
 from .quiet import quiet_libraries
 from .report import Row, verdict
@@ -124,6 +126,7 @@ class Exporter:
             base_ms=base_ms,
             kept_layers=made.keep,
             targets=ready,
+            opencv=self._opencv(form, size, made),
         )  # fmt: skip
         _publish(folder, self.request.out / place.parent)
         self.tell(f"  {verdict(row)}")
@@ -202,6 +205,13 @@ class Exporter:
         own, other = self._validator.milliseconds([run, base], size)
         return own, other
 
+    def _opencv(self, form: str, size: Size | None, made: Made) -> str:
+        if form != "onnx":
+            return ""
+        picture = self.source.pictures.judged[0].degraded
+        picture = picture if size is None else fit(picture, size)
+        return opencv_reads(made.path, self.source.image_io, picture, made.run(picture))
+
     def _sizes(self, form: str, size: Size | None) -> str:
         maker = self.makers[form]
         if isinstance(maker, CoreMLMaker):
@@ -211,7 +221,7 @@ class Exporter:
 
 def _makers(source: ExportSource, request: Request) -> dict[str, Maker]:
     """Makers of the asked-for formats; a missing package is an error before any work is done."""
-    onnx_maker = OnnxMaker(source)
+    onnx_maker = OnnxMaker(source, request.opset)
     makers: dict[str, Maker] = {"onnx": onnx_maker}
     if "openvino" in request.formats:
         makers["openvino"] = OpenVinoMaker(source, onnx_maker)

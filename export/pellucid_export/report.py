@@ -20,7 +20,7 @@ HEAD = ("file", "precision", "size", "MB", "dB vs torch", "worst drop", "ms here
 class Row:
     """One file, or one that was refused. drops: PSNR lost by task in dB. base_ms: fp32 in the same
     format. kept_layers: layers of an integer file that stayed in higher precision. targets: named
-    devices that take every layer."""
+    devices that take every layer. opencv: whether OpenCV's dnn reads the file."""
 
     format: str
     precision: str
@@ -35,6 +35,7 @@ class Row:
     base_ms: float | None = None
     kept_layers: tuple[str, ...] = ()
     targets: dict[str, Readiness] = field(default_factory=dict)
+    opencv: str = ""
     refused: str = ""
 
     @property
@@ -80,6 +81,7 @@ class ExportReport:
             "turns. Core ML and HTP files are checked, not timed: their devices differ.",
             f"integer ranges: {self.calibration}.",
             *self._slow(),
+            *(f"{row.file}: {row.opencv}." for row in self.rows if row.opencv),
             *self.notes,
         ]
 

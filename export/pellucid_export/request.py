@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pellucid.size import Size, parse_size
 
+from .onnx import opset as opsets
 from .targets import LOADS
 from .thresholds import ExportError
 
@@ -39,7 +40,8 @@ class Request:
     """sizes: (H, W) of files with fixed sides, None for any size. image_io: 8-bit pictures in and
     out. max_drop: PSNR in dB that an integer file may lose on any task. threads: for `ms here`.
     targets: devices that must take every layer of the files they load (`targets.LOADS`).
-    web_engine: folder of onnxruntime-web's files, with which web files are proved."""
+    web_engine: folder of onnxruntime-web's files, with which web files are proved. opset: operator
+    set of ONNX files."""
 
     formats: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -51,6 +53,7 @@ class Request:
     threads: int = 1
     targets: tuple[str, ...] = ()
     web_engine: Path | None = None
+    opset: int = opsets.DEFAULT
 
     def pairs(self) -> list[tuple[str, str]]:
         """(format, precision) that can be made, fp32 first within a format."""
@@ -101,6 +104,11 @@ def read_sizes(text: str) -> tuple[Size | None, ...]:
 
 def check_combinations(request: Request) -> None:
     """Raises ExportError for a format of which nothing at all can be made."""
+    if not opsets.LOWEST <= request.opset <= opsets.HIGHEST:
+        raise ExportError(
+            f"no ONNX file in opset {request.opset}: expected {opsets.LOWEST} to {opsets.HIGHEST}; "
+            f"leave --opset for {opsets.DEFAULT}, which the most programs load"
+        )
     for form in request.formats:
         if not set(SUPPORTED[form]).intersection(request.precisions):
             raise ExportError(

@@ -55,7 +55,7 @@ def haar(planes: Tensor, count: int) -> Tensor:
     A plain convolution and no tensor of more than four dimensions, which phones would refuse.
     count: P as a number, for converters that trace.
     """
-    one = torch.eye(count, device=planes.device, dtype=planes.dtype)
+    one = planes.new_tensor([[float(i == j) for j in range(count)] for i in range(count)])
     kernel = planes.new_tensor(HAAR)[:, None, None] * one[None, :, :, None, None]  # (4, P, P, 2, 2)
     return F.conv2d(planes, kernel.flatten(0, 1), stride=2)
 

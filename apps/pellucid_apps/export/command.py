@@ -31,6 +31,8 @@ CALIBRATION_PICTURES = 24
 FORMATS_HELP = "onnx, openvino, coreml, darktable, htp, web; with commas; or all (but htp, web)."
 PRECISIONS_HELP = "fp32, fp16, w8a8 (int8); Core ML also w8, w6p; htp w8a16. Several with commas."
 FOR_PELLUCID_HELP = "Only the two files pellucid itself restores with, for photos and for frames."
+OPSET = 17  # pellucid_export.onnx.opset.DEFAULT, which needs onnx
+OPSET_HELP = "Operator set of ONNX files, 13 to 23; most programs load 17."
 TARGET_HELP = "Devices that must take every layer: ane, intel-npu, htp, litert; with commas."
 
 
@@ -54,6 +56,7 @@ def export(
     ] = 0.1,
     target: Annotated[str, typer.Option(help=TARGET_HELP)] = "",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to time with.")] = None,
+    opset: Annotated[int, typer.Option(help=OPSET_HELP)] = OPSET,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     for_pellucid: Annotated[bool, typer.Option("--for-pellucid", help=FOR_PELLUCID_HELP)] = False,
     shape: ShapeOption = "",
@@ -85,6 +88,7 @@ def export(
         threads or default_threads(),
         asked.read_targets(target),
         WEB_ENGINE,
+        opset,
     )
     asked.check_combinations(request)
     report = _run(model, request, calib, quiet=json_report)

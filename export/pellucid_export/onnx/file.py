@@ -30,11 +30,10 @@ from ..card import KEY, card, frame_card
 from ..restoration import FrameRestoration, ImageRestoration, Restoration
 from ..thresholds import FLOAT_FLOOR_DB, ParityError, agreement_db
 from .estimator import encoded
+from .opset import LEAST_IR, TRACED
 from .rewrites import rewrite_for_devices
 from .scene_branch import measure_on_demand
 
-# What ONNX Runtime 1.14 and all later ones load; newer operators are not needed.
-OPSET, IR_VERSION = 18, 8
 EXAMPLE_SIZE = (50, 70)
 # Odd sides, both orders, smaller than the network's own multiple, and one that needs no padding.
 PROBE_SIZES = ((64, 96), (97, 61), (61, 97), (5, 3))
@@ -140,7 +139,7 @@ def _trace(
             module,
             tuple(examples.values()),
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=TRACED,
             input_names=list(examples),
             output_names=["output"],
             dynamic_shapes=dynamic,
@@ -150,7 +149,7 @@ def _trace(
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
-    model.ir_version = IR_VERSION
+    model.ir_version = LEAST_IR
     return model
 
 

@@ -9,6 +9,8 @@ from pellucid.size import Size, size_text
 from ..quantise import quantise_onnx
 from ..source import ExportSource
 from .file import Run, embed_card, onnx_runner, to_onnx
+from .opencv import rewrite_for_opencv
+from .opset import DEFAULT, to_opset
 from .rewrites import rewrite_for_devices
 
 SUFFIX = {"fp32": "", "fp16": "_fp16", "w8a8": "_int8"}  # the names transformers.js looks for
@@ -17,8 +19,9 @@ SUFFIX = {"fp32": "", "fp16": "_fp16", "w8a8": "_int8"}  # the names transformer
 class OnnxMaker:
     """Writes onnx/model.onnx, model_fp16.onnx, model_int8.onnx; sizes and ports in the name."""
 
-    def __init__(self, source: ExportSource) -> None:
+    def __init__(self, source: ExportSource, opset: int = DEFAULT) -> None:
         self._source = source
+        self._opset = opset
         self._traced: dict[tuple[str, Size | None, bool], onnx.ModelProto] = {}
 
     def place(self, precision: str, size: Size | None) -> Path:
@@ -40,6 +43,7 @@ class OnnxMaker:
             source.sensitivity.shifts,
             source.image_io,
         )
+        self._finish(made, size)
         embed_card(made, source.card, source.student.estimator)
         return made
 
@@ -48,8 +52,13 @@ class OnnxMaker:
         model = onnx.ModelProto()
         model.CopyFrom(self.traced(precision, size, image_io))
         rewrite_for_devices(model)
-        onnx.checker.check_model(model, full_check=True)
+        self._finish(model, size)
         return model
+
+    def _finish(self, model: onnx.ModelProto, size: Size | None) -> None:
+        if size is not None:
+            rewrite_for_opencv(model)
+        to_opset(model, self._opset)
 
     def traced(self, precision: str, size: Size | None, image_io: bool) -> onnx.ModelProto:
         """A float graph, traced once however many files are made of it."""
