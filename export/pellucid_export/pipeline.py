@@ -208,7 +208,7 @@ class Exporter:
     def _opencv(self, form: str, size: Size | None, made: Made) -> str:
         if form != "onnx":
             return ""
-        picture = self.source.pictures.judged[0].degraded
+        picture = self.source.pictures.validation[0].degraded
         picture = picture if size is None else fit(picture, size)
         return opencv_reads(made.path, self.source.image_io, picture, made.run(picture))
 
