@@ -128,3 +128,16 @@ def test_without_pyav_the_fix_is_named(tmp_path: Path, model_file: Path) -> None
     )
     assert done.returncode == 1
     assert "pip install 'pellucid[video]'" in done.stderr
+
+
+def test_a_photo_named_as_a_video_and_frames_that_begin_as_a_photo(
+    tmp_path: Path, model_file: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    jpeg = cv2.imencode(".jpg", np.indices((16, 24)).sum(0).astype(np.uint8) * 6)[1].tobytes()
+    (tmp_path / "in" / "photo.mp4").write_bytes(jpeg)
+    (tmp_path / "in" / "camera.mjpeg").write_bytes(3 * jpeg)
+    done = invoke(tmp_path / "in", "-o", tmp_path / "out", "-m", model_file, "--threads", 1)
+    assert done.exit_code == 0, done.output
+    out = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert out == ["camera.mkv", "photo.jpg"] and "24x16x3" in done.output

@@ -317,7 +317,11 @@ def test_wrong_wishes_are_told(tmp_path: Path) -> None:
 def test_content_decides_what_is_a_video(tmp_path: Path) -> None:
     clip = clips.write_clip(tmp_path / "a.mp4", [0]).rename(tmp_path / "film")
     assert video.is_video(clip)
-    for name, head in [("a.avif", b"\0\0\0\x1cftypavif"), ("a.jpg", b"\xff\xd8\xff\xe0")]:
+    brands = ("avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "crx ")
+    photos = [(f"{brand}.mp4", b"\0\0\0\x1cftyp" + brand.encode()) for brand in brands]
+    for name, head in [*photos, ("a.jpg", b"\xff\xd8\xff\xe0"), ("b.mov", b"\xff\xd8\xff\xe0")]:
         (tmp_path / name).write_bytes(head + bytes(500))
-        assert not video.is_video(tmp_path / name)
+        assert not video.is_video(tmp_path / name), name
+    (tmp_path / "a.mjpeg").write_bytes(b"\xff\xd8\xff\xe0")
+    assert video.is_video(tmp_path / "a.mjpeg"), "JPEGs one after another"
     assert video.is_video(tmp_path / "absent.mkv") and not video.is_video(tmp_path / "absent.png")

@@ -51,8 +51,7 @@ def kind_of(path: Path) -> str:
             head = file.read(HEAD_BYTES)
     except OSError:
         return ""
-    kind = format_of(head, path.name)
-    return kind or ("video" if video.is_video(path) else "")
+    return "video" if video.is_video(path) else format_of(head, path.name)
 
 
 def is_tried(path: Path) -> bool:

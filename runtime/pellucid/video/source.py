@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ..image.formats import HEAD_BYTES, format_of
 from .opening import VideoError, pyav
 from .packets import Clock
 
@@ -18,7 +19,7 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".
             ".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m", ".vob", ".dv", ".ivf",
             ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m2v", ".mjpeg", ".mjpg", ".obu",
             )  # fmt: skip
-_PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_MOTION_JPEG = (".mjpeg", ".mjpg")  # JPEGs one after another: the name tells it from one photo
 _MAGIC = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"ID3", b"fLaC",
           b"YUV4MPEG2", b"\x06\x0e\x2b\x34", b"\x30\x26\xb2\x75", b"DKIF",
           b"\0\0\0\1")  # fmt: skip
@@ -69,21 +70,24 @@ class SourceVideo:
 
 
 def is_video(path: Path) -> bool:
-    """Whether the content is a film's or sound; the name decides when it cannot be read."""
+    """Whether the content is a film's or sound; the name decides when it tells nothing."""
+    suffix = path.suffix.lower()
     try:
         with open(path, "rb") as file:
             head = file.read(377)
     except OSError:
-        return path.suffix.lower() in SUFFIXES
+        return suffix in SUFFIXES
+    if kind := format_of(head[:HEAD_BYTES], path.name):
+        return kind == "jpeg" and suffix in _MOTION_JPEG
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
-        return head[8:12] not in _PICTURE_BRANDS
+        return True
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WAVE"):
         return True
     stream = len(head) == 377 and any(
         head[k] == head[k + 188] == 0x47
         for k in (0, 4)  # MPEG transport stream, M2TS
     )
-    return stream or head.startswith(_MAGIC) or path.suffix.lower() in SUFFIXES
+    return stream or head.startswith(_MAGIC) or suffix in SUFFIXES
 
 
 def moving_streams(container: Any) -> list[Any]:
