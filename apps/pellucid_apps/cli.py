@@ -31,6 +31,7 @@ from .live import command as live
 from .profile import command as profile
 from .restore import command as restore
 from .restore import videos as restore_video
+from .restore.models import ENLARGE_HELP, SCALE_HELP, check_choice, open_models
 from .restore.pipe import is_pipe, restore_pipe
 from .restore.plan import make_plan
 from .serve import command as serve
@@ -75,6 +76,8 @@ def restore_(
     crf: Annotated[int | None, typer.Option(help="Videos: quality, lower is better.")] = None,
     start: Annotated[str | None, typer.Option(help="Videos: from here, s or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="Videos: up to here, s or h:mm:ss.")] = None,
+    enlarge: Annotated[str | None, typer.Option(help=ENLARGE_HELP)] = None,
+    scale: Annotated[int | None, typer.Option(min=1, help=SCALE_HELP)] = None,
     chain: Annotated[
         bool, typer.Option(help="Videos: go on from the last frame's result, if the model can.")
     ] = True,
@@ -92,19 +95,21 @@ def restore_(
     begin, stop = restore_video.seconds(start) or 0.0, restore_video.seconds(end)
     clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
     if is_pipe(inputs, out):
-        restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
-        choice.check(restorer.card.degradations, restorer.card.id)
-        one = restore.Options(strength, quality, compare, overwrite, choice=choice)
+        restorer, enlarger = open_models(model, enlarge, scale, steps, threads, engine)
+        check_choice(restorer, enlarger, choice, strength)
+        one = restore.Options(
+            strength, quality, compare, overwrite, choice=choice, enlarger=enlarger
+        )
         restore_pipe(inputs[0], out, restorer, one)
         return
     plan = make_plan(inputs, out, recursive)
-    restorer = Restorer(model, steps=steps, threads=threads, engine=engine)
-    choice.check(restorer.card.degradations, restorer.card.id)
+    restorer, enlarger = open_models(model, enlarge, scale, steps, threads, engine)
+    check_choice(restorer, enlarger, choice, strength)
     path = find_frames(model) if chain and steps in (None, 1) else None
     frames = None
     if path is not None and any(is_video(job.source) for job in plan.jobs):
         frames = Restorer(path, threads=threads, engine=engine)
-    options = restore.Options(strength, quality, compare, overwrite, clip, frames, choice)
+    options = restore.Options(strength, quality, compare, overwrite, clip, frames, choice, enlarger)
     results = restore.run_jobs(plan.jobs, restorer, options, quiet=json_report)
     restore.print_summary(results, json_report, plan.passed_over)
     raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)

@@ -6,6 +6,7 @@ from pathlib import Path
 from .errors import ModelError
 
 MODELS = Path(__file__).parent / "models"
+_PREFIXES = ("allinone-", "enlarge-")  # what the models do
 
 
 def find_model(model: str | Path) -> Path:
@@ -15,10 +16,10 @@ def find_model(model: str | Path) -> Path:
         if not given.is_file():
             raise ModelError(f"{given}: no such model file")
         return given
-    path = MODELS / f"allinone-{model}.onnx"
-    names = bundled_names()
-    if str(model) in names:
-        return path
+    files = _files()
+    names = sorted(files)
+    if str(model) in files:
+        return files[str(model)]
     near = difflib.get_close_matches(str(model), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ModelError(
@@ -28,6 +29,15 @@ def find_model(model: str | Path) -> Path:
 
 
 def bundled_names() -> list[str]:
-    """Names of the models that come with pellucid."""
-    stems = (path.stem.removeprefix("allinone-") for path in MODELS.glob("allinone-*.onnx"))
-    return sorted(name for name in stems if not name.endswith("-frames"))
+    """Names of the models that come with pellucid and keep a picture's size."""
+    return sorted(name for name, path in _files().items() if path.name.startswith(_PREFIXES[0]))
+
+
+def _files() -> dict[str, Path]:
+    """Name -> file of every bundled model, but for those of frames."""
+    return {
+        path.stem.removeprefix(prefix): path
+        for prefix in _PREFIXES
+        for path in MODELS.glob(f"{prefix}*.onnx")
+        if not path.stem.endswith("-frames")
+    }

@@ -5,6 +5,7 @@ and the protocol. A set with target/ only is a denoising set: noise is added by 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,16 @@ class EvalSet:
     """name: folder name. luma: whether the set's headline figure is on BT.601 luma.
 
     files: (input, target) paths; the input is None where noise is added to the target.
+    scale: sides of the targets over those of the inputs. border: px that are cut off on every side
+    before measuring.
     """
 
     name: str
     task: str
     luma: bool
     files: tuple[tuple[Path | None, Path], ...]
+    scale: int = 1
+    border: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,13 @@ def load_set(folder: Path) -> EvalSet:
         raise PhotoError(f"{folder}: no input/ pictures, and set.json names no noise to add")
     if not files:
         raise PhotoError(f"{folder}: target/ holds no pictures")
-    _check_headers(folder, files, sizes_agree=not task.startswith("sr"))
+    enlarged = re.fullmatch(r"sr-x(\d)", task)
+    scale = int(enlarged[1]) if enlarged else 1
+    _check_headers(folder, files, scale)
     on_luma = "luma" in protocol.lower() or (not protocol and task == "derain")
-    return EvalSet(folder.name, task, on_luma, tuple(files))
+    border = re.search(r"(\d+)-pixel border", protocol)
+    cut = int(border[1]) if border else 0
+    return EvalSet(folder.name, task, on_luma, tuple(files), scale, cut)
 
 
 def iter_pairs(chosen: EvalSet, sigma: float = 25.0) -> Iterator[Pair]:
@@ -99,13 +108,14 @@ def iter_pairs(chosen: EvalSet, sigma: float = 25.0) -> Iterator[Pair]:
             degraded = (clean + noise * (sigma / 255.0)).astype(np.float32)
         else:
             degraded = _unit(degraded_path)
-            clean = _centre(clean, degraded.shape, clean_path)
+            if chosen.scale == 1:
+                clean = _centre(clean, degraded.shape, clean_path)
         yield Pair(clean_path.stem, degraded, clean)
 
 
 def is_resolution_set(chosen: EvalSet) -> bool:
     """Super-resolution sets change size; models that keep it skip them."""
-    return chosen.task.startswith("sr")
+    return chosen.scale != 1
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
@@ -117,7 +127,7 @@ def _pictures(folder: Path) -> dict[str, Path]:
     return stems
 
 
-def _check_headers(folder: Path, files: list[tuple[Path | None, Path]], sizes_agree: bool) -> None:
+def _check_headers(folder: Path, files: list[tuple[Path | None, Path]], scale: int) -> None:
     """Refuse, all at once, what a look at the headers shows to be unusable."""
     faults = []
     for pair in files:
@@ -136,8 +146,12 @@ def _check_headers(folder: Path, files: list[tuple[Path | None, Path]], sizes_ag
                     f"SSIM needs {SMALLEST} px a side"
                 )
             sizes.append((height, width))
-        if sizes_agree and len(sizes) == 2 and not _croppable(*sizes):
-            faults.append(f"{pair[1].stem}: target is {sizes[1]}, its input {sizes[0]}")
+        if len(sizes) < 2:
+            continue
+        enlarged = scale * sizes[0][0], scale * sizes[0][1]
+        if sizes[1] != enlarged and (scale > 1 or not _croppable(*sizes)):
+            times = f", expected {scale} times as much" if scale > 1 else ""
+            faults.append(f"{pair[1].stem}: target is {sizes[1]}, its input {sizes[0]}{times}")
     if faults:
         listing = "\n  ".join(faults)
         raise PhotoError(f"{folder}: {len(faults)} unusable picture(s):\n  {listing}")

@@ -87,8 +87,8 @@ class Restorer:
         steps = self.steps
         if card.scale != 1:
             raise ModelError(
-                f"{card.id} makes pictures {card.scale} times as large; Restorer takes models that "
-                "keep the size. pellucid.engine.Engine runs it on a whole picture"
+                f"{card.id} makes pictures {card.scale} times as large: `pellucid restore` and "
+                "pellucid.Enlarger run it, on photos; expected a model that keeps the size"
             )
         if card.steps > 1 and steps > 1:
             raise ModelError(f"{card.id} makes {card.steps} steps by itself; leave steps away")

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import html5lib
 import numpy as np
+import onnx
 import pytest
+from fakes import doubling_model
 from typer.testing import CliRunner
 
 from pellucid import PellucidError, Photo, Restorer, read_photo
@@ -49,6 +51,30 @@ def test_identity_has_the_closed_form_figures(
     assert grey.means["psnr_out"] == grey.means["psnr_in"]
     assert noisy.means["psnr_in"] == pytest.approx(20 * np.log10(255 / 25), abs=0.1)
     assert "grey-dev" in capsys.readouterr().out
+
+
+def test_enlargers_are_measured_beside_bicubic(sets: Path, tmp_path: Path) -> None:
+    """On what changes size and on nothing else, without the protocol's border."""
+    home = tmp_path / "more" / "set-x2"
+    small = np.random.default_rng(0).integers(60, 200, (24, 20, 3)).astype(np.uint8)
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    large[:2], large[-2:] = 0, 255  # in the border
+    for part, pixels in (("input", small), ("target", large)):
+        (home / part).mkdir(parents=True)
+        Photo(pixels, {}).save(home / part / "x.png")
+    told = {"task": "sr-x2", "protocol": "BT.601 luma, 2-pixel border cropped"}
+    (home / "set.json").write_text(json.dumps(told))
+    onnx.save(doubling_model(), tmp_path / "double.onnx")
+    subject = open_model(str(tmp_path / "double.onnx"), (1,), 1)
+    figures = measure(home, subject).sets[0]
+    assert figures.headline == "y" and figures.means["psnr_out"] == 100.0
+    assert figures.means["psnr_y_in"] < 40.0
+    assert measure(home).sets[0].means["psnr_in"] == figures.means["psnr_in"]
+    assert "makes x2" in measure(sets / "grey", subject).skipped[0]
+    with pytest.raises(PellucidError, match="keep the size"):
+        measure(home, subject, Protocol(clean=True))
+    with pytest.raises(PellucidError, match="enlarges in one step"):
+        open_model(str(tmp_path / "double.onnx"), (1, 2), 1)
 
 
 def test_clean_in_measures_harm(sets: Path) -> None:

@@ -91,10 +91,16 @@ def test_unusable_pictures_are_listed_together_before_anything_runs(tmp_path: Pa
 
 def test_folder_of_sets_and_what_is_none(tmp_path: Path) -> None:
     make_set(tmp_path / "one", None)
-    make_set(tmp_path / "two", {"task": "sr-x4"})
+    make_set(tmp_path / "two", {"task": "sr-x4", "protocol": "BT.601 luma, 4-pixel border cropped"})
+    with pytest.raises(PhotoError, match="its input .16, 20., expected 4 times as much"):
+        find_sets(tmp_path)
+    for stem in "ab":
+        picture(200, 64, 80).save(tmp_path / "two" / "target" / f"{stem}.png")
     sets = find_sets(tmp_path)
     assert [s.name for s in sets] == ["one", "two"]
     assert [is_resolution_set(s) for s in sets] == [False, True]
+    assert (sets[1].scale, sets[1].border, sets[1].luma) == (4, 4, True)
+    assert next(iter_pairs(sets[1])).clean.shape == (64, 80, 3)
     assert [s.name for s in find_sets(tmp_path / "one")] == ["one"]
     with pytest.raises(PhotoError, match="no evaluation set"):
         find_sets(tmp_path / "one" / "input")

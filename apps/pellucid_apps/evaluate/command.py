@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid import PellucidError
 from pellucid.metrics import as_8_bits, delta_e, luma, match_mean, psnr, ssim
-from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
+from pellucid.pairs import EvalSet, Pair, find_sets, iter_pairs
 
 from ..page import Shown
 from .figures import Evaluation, Score, SetFigures
@@ -59,8 +60,10 @@ def measure(
     columns = choose_columns(distance is not None, low_light)
     print(header(subject.label, columns), flush=True)
     for chosen in sets:
-        if is_resolution_set(chosen):
-            report.skipped.append(f"{chosen.name}: {chosen.task} changes the size")
+        if subject.scale not in (None, chosen.scale):
+            report.skipped.append(
+                f"{chosen.name}: {chosen.task}, {subject.label} makes x{subject.scale}"
+            )
             continue
         for steps, restore in subject.runs:
             last = steps == subject.runs[-1][0]
@@ -101,6 +104,13 @@ def equalise_channels(picture: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack(flat, axis=2).astype(np.float32) / np.float32(255.0)
 
 
+def enlarged_bicubically(picture: NDArray[Any], scale: int) -> NDArray[np.float32]:
+    """As MATLAB's imresize does it: the usual baseline, (H, W, 3) -> (sH, sW, 3)."""
+    from pellucid_teacher.data.bicubic import imresize
+
+    return imresize(np.asarray(picture, np.float32), scale)
+
+
 def _equalised(chosen: EvalSet, protocol: Protocol) -> bool:
     return protocol.equalise and not protocol.clean and chosen.task == "lowlight"
 
@@ -119,15 +129,18 @@ def _measure_set(
     low_light = chosen.task == "lowlight"
     name = set_name(chosen, protocol)
     for pair in iter_pairs(chosen, protocol.sigma):
+        if chosen.scale > 1 and protocol.clean:
+            raise PellucidError(f"{chosen.name}: --clean is for models that keep the size")
         given = pair.clean if protocol.clean else pair.degraded
         if _equalised(chosen, protocol):
             given = equalise_channels(given)
         start = time.perf_counter()
-        restored = given if restore is None else restore(given)
+        seen = given if chosen.scale == 1 else enlarged_bicubically(given, chosen.scale)
+        restored = seen if restore is None else restore(given)
         ms = 1e3 * (time.perf_counter() - start)
-        before, after = as_8_bits(given), as_8_bits(restored)
+        before, after = as_8_bits(seen), as_8_bits(restored)
         found = "" if look is None else str(look(given))
-        score = _score(name, steps, pair, before, after, ms, distance, low_light)
+        score = _score(name, steps, pair, before, after, ms, distance, low_light, chosen.border)
         score = replace(score, found=found)
         if keep_pictures and len(scores) < _PICTURES:
             captions = f"{score.psnr_in:.2f} dB", f"{score.psnr_out:.2f} dB"
@@ -147,8 +160,11 @@ def _score(
     ms: float,
     distance: Distance | None,
     low_light: bool,
+    border: int,
 ) -> Score:
     target = as_8_bits(pair.clean)
+    if border:
+        before, after, target = (v[border:-border, border:-border] for v in (before, after, target))
     before_y, after_y, target_y = luma(before), luma(after), luma(target)
 
     def perceived(picture: NDArray[Any]) -> float | None:

@@ -8,9 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pellucid import Found, PellucidError, Restorer
+from pellucid import Enlarger, Found, PellucidError, Restorer
+from pellucid.bundled import bundled_names
+from pellucid.enlarger import scale_of
 
-Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> same
+Restore = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, 3) in [0, 1] -> (sH, sW, 3)
 
 Look = Callable[[NDArray[Any]], Found]
 
@@ -20,16 +22,17 @@ class Subject:
     """What is measured. runs: (steps, how to restore), None for the inputs themselves.
 
     weights_sha256: of an exported file's weights, "" for anything else. look: what is wrong with a
-    picture, if the model can tell.
+    picture, if the model can tell. scale: of the sets that it is measured on, None for any.
     """
 
     label: str
     runs: tuple[tuple[int, Restore | None], ...]
     weights_sha256: str = ""
     look: Look | None = None
+    scale: int | None = 1
 
 
-IDENTITY = Subject("identity", ((0, None),))
+IDENTITY = Subject("identity", ((0, None),), scale=None)
 
 
 def parse_steps(text: str) -> tuple[int, ...]:
@@ -63,6 +66,12 @@ def open_model(
         return IDENTITY
     if is_trained:
         return _open_weights(Path(name), steps, threads, start_noise, system)
+    if name not in bundled_names() and scale_of(name) > 1:
+        if tuple(steps) != (1,):
+            raise PellucidError(f"{name} enlarges in one step, got --steps {steps}")
+        enlarger = Enlarger(name, threads=threads)
+        card = enlarger.card
+        return Subject(card.id, ((1, enlarger),), card.weights_sha256, scale=enlarger.scale)
     restorers = [Restorer(name, steps=count, threads=threads) for count in steps]
     card = restorers[0].card
     runs = tuple((count * card.steps, r) for count, r in zip(steps, restorers, strict=True))
@@ -98,4 +107,5 @@ def _open_weights(
             raise PellucidError(f"--start-noise is for DiffUIR; {label} has no such setting")
         chosen.start_noise = start_noise
         label = f"{label}, start noise {start_noise:g}"
-    return Subject(label, tuple((n, partial(restore_picture, chosen, steps=n)) for n in steps))
+    runs = tuple((n, partial(restore_picture, chosen, steps=n)) for n in steps)
+    return Subject(label, runs, scale=getattr(chosen, "scale", 1))

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pellucid import PellucidError, PhotoError, Restorer, read_photo, video
+from pellucid import Enlarger, PellucidError, PhotoError, Restorer, read_photo, video
 from pellucid.degradations import BLIND, Choice
-from pellucid.image.encode import holds_already
+from pellucid.image.encode import check_sides, holds_already
 from pellucid.image.formats import HEAD_BYTES
 from pellucid.image.photo import SUFFIXES, write_atomically
 
@@ -29,13 +29,15 @@ class Options:
     clip: video.VideoOptions = video.VideoOptions()
     frames: Restorer | None = None  # of videos, for a chain
     choice: Choice = BLIND
+    enlarger: Enlarger | None = None  # after restoring
 
 
 @dataclass(frozen=True)
 class Result:
     """What became of one input. ms: network and tiles, without reading and writing.
 
-    done: the result was there before and was left alone.
+    done: the result was there before and was left alone. scale: sides of the result over those of
+    the input.
     found: amounts by name, of a video the mean over its frames; None if the model cannot tell.
     summary: the same in words, and what was made of it. left: whether it was left as it is.
     """
@@ -50,6 +52,7 @@ class Result:
     found: Mapping[str, float] | None = None
     summary: str = ""
     left: bool = False
+    scale: int = 1
 
 
 def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
@@ -58,9 +61,12 @@ def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], restorer: Restorer, options: Options, quiet: bool = False
+    jobs: Sequence[Job], restorer: Restorer | None, options: Options, quiet: bool = False
 ) -> list[Result]:
-    """Restore all; an input that fails is reported and the next one goes on."""
+    """Restore all; an input that fails is reported and the next one goes on.
+
+    restorer: None: photos are only enlarged.
+    """
     results: list[Result] = []
     with Progress(len(jobs), quiet) as progress:
         for job in jobs:
@@ -87,7 +93,9 @@ def _failed(job: Job, reason: str) -> Result:
     return Result(str(job.source), str(job.target), error=line)
 
 
-def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progress) -> Result:
+def _restore_one(
+    job: Job, restorer: Restorer | None, options: Options, progress: Progress
+) -> Result:
     target = job.target
     there = target.exists() and not options.overwrite
     if there and os.path.samefile(job.source, target):
@@ -95,6 +103,8 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     if there and (not options.compare or job.sheet.exists() or video.is_video(job.source)):
         return Result(str(job.source), str(target), done=True)
     if video.is_video(job.source):
+        if restorer is None or options.enlarger is not None:
+            raise PhotoError(f"{job.source}: videos are restored but not enlarged; leave it out")
         how = restore_video.How(restorer, options.strength, options.frames, options.choice)
         done = restore_video.restore_one(job.source, target, how, options.clip, progress)
         return Result(
@@ -113,9 +123,16 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
     before = as_large_as_shown(photo.pixels) if options.compare else None
     if target.suffix.lower() not in SUFFIXES:
         raise PhotoError(f"cannot write {target.suffix or 'a name without suffix'}")
+    enlarger = options.enlarger
+    if enlarger is not None:
+        check_sides(target.suffix.lower(), photo.pixels.shape, enlarger.scale)
     start = time.perf_counter()
-    restorer.restore_photo(photo, options.strength, progress.tiles, options.choice)
+    if restorer is not None:
+        restorer.restore_photo(photo, options.strength, progress.tiles, options.choice)
     left = options.choice.leaves(photo.found)
+    if enlarger is not None:
+        enlarger.enlarge_photo(photo, progress.tiles)
+        left = False
     ms = 1e3 * (time.perf_counter() - start)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +160,7 @@ def _restore_one(job: Job, restorer: Restorer, options: Options, progress: Progr
         found=None if photo.found is None else rounded(photo.found.amounts),
         summary="" if photo.found is None else options.choice.describe(photo.found),
         left=left,
+        scale=1 if enlarger is None else enlarger.scale,
     )
 
 
@@ -166,7 +184,8 @@ def _line(result: Result) -> str:
     line_end = f"  {result.summary}" if result.summary else ""
     what = "as is  " if result.left else "ok     "
     took = f"{result.ms:.0f} ms"
-    return f"{what} {result.source}  {result.size}{line_end}  {took}  -> {result.target}{notes}"
+    size = result.size if result.scale == 1 else f"{result.size} (x{result.scale})"
+    return f"{what} {result.source}  {size}{line_end}  {took}  -> {result.target}{notes}"
 
 
 def print_summary(

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from pellucid import PhotoError, Restorer, read_photo
-from pellucid.image.encode import find_format, holds_already
+from pellucid.image.encode import check_sides, find_format, holds_already
 from pellucid.image.photo import write_atomically
 
 from .command import Options
@@ -23,7 +23,7 @@ def is_pipe(inputs: list[str], out: Path) -> bool:
     return True
 
 
-def restore_pipe(source: str, out: Path, restorer: Restorer, options: Options) -> None:
+def restore_pipe(source: str, out: Path, restorer: Restorer | None, options: Options) -> None:
     """Restore one photo; standard output gets the photo in its own format and nothing else.
 
     What was found and notes go to standard error. Raises PhotoError where nothing can be written,
@@ -40,7 +40,13 @@ def restore_pipe(source: str, out: Path, restorer: Restorer, options: Options) -
     data = sys.stdin.buffer.read() if source == PIPE else None
     try:
         photo = read_photo(source if data is None else data)
-        restorer.restore_photo(photo, options.strength, choice=options.choice)
+        if options.enlarger is not None:
+            suffix = photo.suffix if str(out) == PIPE else out.suffix.lower()
+            check_sides(suffix, photo.pixels.shape, options.enlarger.scale)
+        if restorer is not None:
+            restorer.restore_photo(photo, options.strength, choice=options.choice)
+        if options.enlarger is not None:
+            options.enlarger.enlarge_photo(photo)
     except PhotoError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -49,7 +55,8 @@ def restore_pipe(source: str, out: Path, restorer: Restorer, options: Options) -
     given = Path(source).read_bytes() if data is None else data
     suffix = photo.suffix if str(out) == PIPE else out.suffix.lower()
     # Coding a photo again that is left as it is would change it.
-    copied = options.choice.leaves(photo.found) and holds_already(given, suffix, source)
+    left = options.enlarger is None and options.choice.leaves(photo.found)
+    copied = left and holds_already(given, suffix, source)
     if str(out) == PIPE:
         sys.stdout.buffer.write(given if copied else photo.encode(quality=options.quality))
         sys.stdout.buffer.flush()

@@ -37,19 +37,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Format:
-    """What a format holds. lossy: whether `quality` says something."""
+    """What a format holds. lossy: whether `quality` says something. longest: side, px."""
 
     name: str
     alpha: bool
     types: tuple[type, ...]
     blocks: frozenset[int]
     lossy: bool = False
+    longest: int = 2**31 - 1
 
 
 _PHOTO = frozenset({EXIF, XMP, ICC})
 _JPEG = Format(
     "jpeg", False, (np.uint8,),
-    _PHOTO | {IRB, RESOLUTION, COMMENT, SEGMENTS, MPF, TRAILER}, lossy=True,
+    _PHOTO | {IRB, RESOLUTION, COMMENT, SEGMENTS, MPF, TRAILER}, True, 65_500,
 )  # fmt: skip
 _TIFF = Format("tiff", True, (np.uint8, np.uint16, np.float32), _PHOTO | {IRB, RESOLUTION})
 _FORMATS = {
@@ -58,10 +59,10 @@ _FORMATS = {
     ".jpe": _JPEG,
     ".jfif": _JPEG,
     ".png": Format("png", True, (np.uint8, np.uint16), _PHOTO | {RESOLUTION, TEXT, CICP, GAMMA}),
-    ".webp": Format("webp", True, (np.uint8,), _PHOTO, lossy=True),
+    ".webp": Format("webp", True, (np.uint8,), _PHOTO, True, 16_383),
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".avif": Format("avif", True, (np.uint8, np.uint16), _PHOTO | {CICP}, lossy=True),
+    ".avif": Format("avif", True, (np.uint8, np.uint16), _PHOTO | {CICP}, True, 65_536),
     ".bmp": Format("bmp", True, (np.uint8,), frozenset({RESOLUTION})),
 }
 SUFFIXES = tuple(_FORMATS)
@@ -76,6 +77,18 @@ def find_format(suffix: str) -> Format:
         names = ", ".join(SUFFIXES)
         raise PhotoError(f"cannot write {suffix or 'a name without suffix'}; use {names}")
     return _FORMATS[suffix]
+
+
+def check_sides(suffix: str, shape: tuple[int, ...], scale: int) -> None:
+    """PhotoError if a picture (H, W, ...), `scale` times as large, has sides that the format of a
+    suffix cannot hold."""
+    kind = find_format(suffix)
+    height, width = scale * shape[0], scale * shape[1]
+    if max(height, width) > kind.longest:
+        raise PhotoError(
+            f"{width}x{height} is too large for {suffix}, whose sides have at most {kind.longest} "
+            "px; write .tif or .png"
+        )
 
 
 def same_format(suffix: str, other: str) -> bool:

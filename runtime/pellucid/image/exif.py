@@ -1,4 +1,4 @@
-"""The two things in EXIF that concern pixels: which way is up, and the thumbnail."""
+"""The things in EXIF that concern pixels: which way is up, the thumbnail, and the size."""
 
 import struct
 from typing import Any
@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ORIENTATION = 0x0112
+_EXIF_TABLE = 0x8769
+_WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)  # of the file, of the picture in it
+_LONG = 4  # the type of a number with 32 bits
 # Orientation -> (quarter turns anti-clockwise, mirrored left-right before them).
 _TURNS = {
     1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True),
@@ -40,6 +43,32 @@ def without_thumbnail(exif: bytes) -> bytes:
     except struct.error:
         return exif
     return exif[:link] + bytes(4) + exif[link + 4 :]
+
+
+def with_size(exif: bytes, width: int, height: int) -> bytes:
+    """The block with these sizes in px in the tags that tell one; tags are not added."""
+    changed = bytearray(exif)
+    try:
+        order, _, _ = _directory(exif)
+        (first,) = struct.unpack_from(order + "I", exif, 4)
+        at_table = _place(exif, order, first, _EXIF_TABLE)
+        tables = [first]
+        if at_table:
+            tables += struct.unpack_from(order + "I", exif, at_table + 8)
+        for table in tables:
+            for tags, side in ((_WIDTHS, width), (_HEIGHTS, height)):
+                for at in filter(None, (_place(exif, order, table, tag) for tag in tags)):
+                    struct.pack_into(order + "HII", changed, at + 2, _LONG, 1, side)
+    except struct.error:
+        return exif
+    return bytes(changed)
+
+
+def _place(exif: bytes, order: str, table: int, tag: int) -> int:
+    """Where a directory's entry of a tag begins; 0 if there is none."""
+    (entries,) = struct.unpack_from(order + "H", exif, table)
+    places = range(table + 2, table + 2 + 12 * entries, 12)
+    return next((at for at in places if struct.unpack_from(order + "H", exif, at)[0] == tag), 0)
 
 
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

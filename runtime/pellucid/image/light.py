@@ -7,6 +7,7 @@ a network), and float pictures that run beyond 1 (to 255, or highlights).
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from .scratch import bands, copy_picture, empty_picture
 
 Array = NDArray[Any]
 Restore = Callable[[Array], bool]
+Enlarge = Callable[[Array], Array]
 
 _NEAR_SRGB = 0.1  # relative difference of a gamma that nobody sees
 _SCALES = (255.0, 65535.0)
@@ -36,12 +38,67 @@ def restore_coded(pixels: Array, metadata: dict[int, bytes], restore: Restore) -
     return (f"its samples are coded with gamma {gamma:g}, which is honoured and kept",)
 
 
-def _restore_gamma(pixels: Array, gamma: float, restore: Restore) -> None:
-    """Codes to light to sRGB with 16 bits, restored, and back; what the network left is left."""
-    white = float(np.iinfo(pixels.dtype).max)
+def enlarge_coded(
+    pixels: Array, metadata: dict[int, bytes], enlarge: Enlarge
+) -> tuple[Array, tuple[str, ...]]:
+    """The enlarged picture in the pixels' own coding, and notes as of `restore_coded`.
+
+    enlarge: takes sRGB codes, integers or floats in [0, 1], with alpha if there is one.
+    """
+    if np.issubdtype(pixels.dtype, np.floating):
+        return _enlarge_float(pixels, enlarge)
+    gamma = gamma_of(metadata)
+    if abs(gamma / SRGB_GAMMA - 1.0) <= _NEAR_SRGB:
+        return enlarge(pixels), ()
+    there, back = _tables(gamma, pixels.dtype)
+    alpha_levels = 65535 // np.iinfo(pixels.dtype).max
+    seen = empty_picture(pixels.shape, np.dtype(np.uint16))
+    (colours, alpha), (seen_colours, seen_alpha) = _split(pixels), _split(seen)
+    for band in bands(pixels):
+        seen_colours[band] = there[colours[band]]
+    if alpha is not None and seen_alpha is not None:
+        seen_alpha[...] = alpha.astype(np.uint16) * np.uint16(alpha_levels)
+    large = enlarge(seen)
+    made = empty_picture(large.shape, pixels.dtype)
+    (colours, alpha), (seen_colours, seen_alpha) = _split(made), _split(large)
+    for band in bands(made):
+        colours[band] = back[seen_colours[band]]
+        if alpha is not None and seen_alpha is not None:
+            alpha[band] = np.rint(seen_alpha[band] / alpha_levels)
+    return made, (f"its samples are coded with gamma {gamma:g}, which is honoured and kept",)
+
+
+def _enlarge_float(pixels: Array, enlarge: Enlarge) -> tuple[Array, tuple[str, ...]]:
+    """Floats of any scale; what lies outside [0, 1] is enlarged linearly and added again."""
+    colours, alpha = _split(pixels)
+    scale, notes = _scale_of(colours if alpha is None else colours[alpha > 0])
+    unit = colours / np.float32(scale)
+    if not np.isfinite(unit).all():
+        return enlarge(pixels), ()  # which refuses it with a sentence
+    seen = np.clip(unit, 0.0, 1.0)
+    large = enlarge(seen if alpha is None else np.dstack([seen, alpha]))
+    beyond = unit - seen
+    made, _ = _split(large)
+    if beyond.any():
+        size = (large.shape[1], large.shape[0])
+        made += np.asarray(cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR))
+        notes = (*notes, "its values outside 0 to 1 are enlarged linearly")
+    made *= np.float32(scale)
+    return large, notes
+
+
+def _tables(gamma: float, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """From codes of a gamma to sRGB codes of 16 bits, and back."""
+    white = float(np.iinfo(dtype).max)
     codes = np.arange(white + 1) / white
     there = np.rint(_srgb_code(codes ** (1.0 / gamma)) * 65535).astype(np.uint16)
-    back = np.rint(_srgb_light(np.arange(65536) / 65535) ** gamma * white).astype(pixels.dtype)
+    back = np.rint(_srgb_light(np.arange(65536) / 65535) ** gamma * white).astype(dtype)
+    return there, back
+
+
+def _restore_gamma(pixels: Array, gamma: float, restore: Restore) -> None:
+    """Codes to light to sRGB with 16 bits, restored, and back; what the network left is left."""
+    there, back = _tables(gamma, pixels.dtype)
     colours, visible = _split(pixels)
     seen = empty_picture(pixels.shape, np.dtype(np.uint16))
     seen_colours, seen_visible = _split(seen)
