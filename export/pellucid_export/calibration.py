@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from pellucid.errors import PhotoError
 from pellucid.image.photo import SUFFIXES, full_scale, read_photo
 from pellucid.pairs import Image
+from pellucid_teacher.data.bicubic import imresize
 from pellucid_teacher.data.corpus import Corpus
+from pellucid_teacher.data.light import quantise
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
+from pellucid_teacher.data.task_samples import Enlarging
 
 from .thresholds import ExportError
 
@@ -32,11 +35,16 @@ Planes = NDArray[np.float32]  # (1, 3, H, W) in [0, 1]
 
 @dataclass(frozen=True)
 class ValidationPair:
-    """A degraded picture and its clean partner, (1, 3, H, W) in [0, 1]."""
+    """A degraded picture and its clean partner, (1, 3, H, W) in [0, 1]; the partner may have
+    `scale` times the sides."""
 
     task: str
     degraded: Planes
     clean: Planes
+
+    @property
+    def scale(self) -> int:
+        return int(self.clean.shape[2] // self.degraded.shape[2])
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,26 @@ def sample_pairs(degraded: Path, clean: Path) -> list[ValidationPair]:
         for path in _pictures(degraded)
         if path.stem in partners
     ]
+
+
+def reduced(clean: Path, count: int, scale: int) -> list[Planes]:
+    """`count` crops of the photos in a folder, reduced bicubically, always the same: what ranges of
+    a student that enlarges are measured on."""
+    photos = [_codes(path) for path in _pictures(clean)]
+    if not photos:
+        raise ExportError(f"{clean}: no photos to reduce")
+    samples = Enlarging(Corpus(clean=photos), SIDE // scale * scale, scale)
+    return [_batch(samples.pictures(0, index)[0]) for index in range(count)]
+
+
+def reduced_pairs(clean: Path, scale: int) -> list[ValidationPair]:
+    """The photos of a folder, and what they are reduced to; named by their stems."""
+    pairs = []
+    for path in _pictures(clean):
+        photo = fit(_batch(_unit(path)), (SIDE // scale * scale,) * 2)
+        small = quantise(imresize(photo[0].transpose(1, 2, 0), 1.0 / scale))
+        pairs.append(ValidationPair(path.stem, _batch(small), photo))
+    return pairs
 
 
 def mild_pair(clean: Path) -> ValidationPair:

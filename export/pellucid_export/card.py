@@ -4,35 +4,56 @@ import hashlib
 
 from pellucid.card import KEY as KEY
 from pellucid.card import SCHEMA_VERSION
+from pellucid_student import enlarger
+from pellucid_student.enlarger import Enlarger
 from pellucid_student.plain_unet import PlainUNet, receptive_radius
 from pellucid_student.temporal import TRUST_REACH
-from pellucid_student.weights import Provenance, parameter_count
+from pellucid_student.weights import AnyStudent, Provenance, parameter_count
 from pellucid_teacher.macs import count_macs
 
 
-def card(student: PlainUNet, provenance: Provenance, steps: int = 1) -> dict[str, object]:
+def card(student: AnyStudent, provenance: Provenance, steps: int = 1) -> dict[str, object]:
     """Everything a runtime or another program needs to open the file with nothing beside it."""
-    config = student.config
+    if isinstance(student, Enlarger):
+        return _common(student, provenance, steps) | {
+            "id": f"enlarge-{provenance.preset}",
+            "task": "super-resolution",
+            "purpose": f"enlarges pictures {student.config.scale} times",
+            "arch": "enlarger",
+            "scale": student.config.scale,
+            "receptive_field": enlarger.receptive_radius(student.config),
+        }
+    return _common(student, provenance, steps) | {
+        "id": f"allinone-{provenance.preset}" + (f"-{steps}steps" if steps > 1 else ""),
+        "degradations": list(student.degradations),
+        # Later calls measure what they see of a tile.
+        "receptive_field": receptive_radius(student.config) if steps == 1 else None,
+        "scene_size": student.scene_size,
+    }
+
+
+def _common(student: AnyStudent, provenance: Provenance, steps: int) -> dict[str, object]:
+    """A card in its order, with what most students have in common."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "id": f"allinone-{provenance.preset}" + (f"-{steps}steps" if steps > 1 else ""),
+        "id": "",
         "task": "allinone",
         "purpose": "blind restoration of rain, low light, haze, snow, blur and noise",
         "arch": "plain-unet",
-        "arch_args": config.to_dict(),
+        "arch_args": student.config.to_dict(),
         "params": parameter_count(student),
         "macs_per_pixel": steps * macs_per_pixel(student),
         "steps": steps,
         "scale": 1,
         "mask": False,
-        "degradations": list(student.degradations),
+        "degradations": [],
         "input_channels": 3,
         "output_channels": 3,
         "size_requirements": {"multiple_of": 1, "minimum": 1, "square": False},
         "tiling": "supported",
-        "receptive_field": receptive_radius(config) if steps == 1 else None,  # it measures tiles
-        "tile_multiple": config.multiple,
-        "scene_size": student.scene_size,
+        "receptive_field": None,
+        "tile_multiple": student.config.multiple,
+        "scene_size": 0,
         "color_space": "srgb",
         "value_range": [0, 1],
         "layout": "NCHW",
@@ -59,16 +80,16 @@ def frame_card(student: PlainUNet, provenance: Provenance) -> dict[str, object]:
     }
 
 
-def macs_per_pixel(student: PlainUNet) -> float:
+def macs_per_pixel(student: AnyStudent) -> float:
     """Multiply-accumulates of one call for one input pixel, convolutions only.
 
     The scene code's vector layers cost the same for any picture and are left out.
     """
-    side = 4 * student.config.multiple
+    side = max(16, 4 * student.config.multiple)
     return count_macs(student, (1, 3, side, side)).convolution / side**2
 
 
-def weights_digest(student: PlainUNet) -> str:
+def weights_digest(student: AnyStudent) -> str:
     """SHA-256 over the weights in name order: two files with the same digest restore alike."""
     digest = hashlib.sha256()
     for name, tensor in sorted(student.state_dict().items()):

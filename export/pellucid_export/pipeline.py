@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .onnx.opencv import opencv_reads
 from .openvino.maker import OpenVinoMaker
 from .quiet import quiet_libraries
 from .report import Row, verdict
-from .request import INTEGER, Request, check_combinations
+from .request import INTEGER, SUPPORTED, Request, check_combinations
 from .source import ExportSource, Maker
 from .targets import check_ready, targets_of
 from .thresholds import ExportError, ParityError, QualityError, parity_floor_db
@@ -31,6 +31,7 @@ Tell = Callable[[str], None]
 SPARE_BYTES = 50_000_000  # beyond the files themselves, for what converters write in between
 BYTES_PER_PARAMETER = 16
 RANGED_ALIKE = {"coreml": "onnx"}  # both take the smallest and the largest value of a layer's input
+SAME_SIZE = ("darktable", "htp", "web")
 ELSEWHERE = ("coreml", "htp")  # formats whose speed here says nothing about their device's
 
 
@@ -221,6 +222,7 @@ class Exporter:
 
 def _makers(source: ExportSource, request: Request) -> dict[str, Maker]:
     """Makers of the asked-for formats; a missing package is an error before any work is done."""
+    _refuse_enlargers(source, request.formats)
     onnx_maker = OnnxMaker(source, request.opset)
     makers: dict[str, Maker] = {"onnx": onnx_maker}
     if "openvino" in request.formats:
@@ -236,6 +238,17 @@ def _makers(source: ExportSource, request: Request) -> dict[str, Maker]:
             raise ExportError("web files need Request.web_engine, onnxruntime-web's folder")
         makers["web"] = WebMaker(source, onnx_maker, request.web_engine)
     return makers
+
+
+def _refuse_enlargers(source: ExportSource, formats: Sequence[str]) -> None:
+    """ExportError for formats whose hosts expect a picture of the same size, before any work."""
+    refused = [form for form in formats if form in SAME_SIZE]
+    if source.card["scale"] != 1 and refused:
+        takes = [form for form in SUPPORTED if form not in SAME_SIZE]
+        raise ExportError(
+            f"{source.id} enlarges, and {', '.join(refused)} files here keep the size; ask for "
+            f"-f {','.join(takes)}"
+        )
 
 
 def _open_folder(out: Path, files: int, source: ExportSource) -> Path:

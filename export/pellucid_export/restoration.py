@@ -4,12 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pellucid_student.enlarger import Enlarger
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.steps import refine
 from pellucid_student.temporal import accumulate
+from pellucid_student.weights import AnyStudent
 
 from .mirror import mirror
+from .thresholds import ExportError
 
 UNMEASURED = -1.0
 
@@ -48,6 +51,11 @@ class Restoration(nn.Module):
         picture = _pad_to_multiple(input, self.multiple)
         restored = self.restore(picture, self.scene_of(picture, scene))
         return restored[:, :, :height, :width]
+
+    def whole(self, picture: Tensor) -> Tensor:
+        """A whole picture, all measured here, (1, 3, H, W) -> same."""
+        restored: Tensor = self(picture, self.unmeasured)
+        return restored
 
     @property
     def unmeasured(self) -> Tensor:
@@ -97,16 +105,54 @@ class FrameRestoration(Restoration):
         return restored[:, :, :height, :width]
 
 
+class Enlargement(nn.Module):
+    """A folded student that enlarges: (1, 3, h, w) sRGB in [0, 1] -> (1, 3, s·h, s·w), same.
+
+    There is no scene. half: the network is float16; the interpolation and both ports stay float32.
+    """
+
+    pictures: tuple[str, ...] = ("input",)
+    unmeasured: None = None
+
+    def __init__(self, student: Enlarger, half: bool = False) -> None:
+        super().__init__()
+        self.dtype = torch.float16 if half else torch.float32
+        self.student = fold(student).to(self.dtype)
+        self.student.bicubic = student.bicubic.float()
+
+    def forward(self, input: Tensor) -> Tensor:
+        given = 2.0 * input - 1.0
+        detail = self.student.detail(given.to(self.dtype)).float()
+        return _unit(self.student.interpolate(given) + detail)
+
+    def whole(self, picture: Tensor) -> Tensor:
+        """As `Restoration.whole`."""
+        enlarged: Tensor = self(picture)
+        return enlarged
+
+
+AnyRestoration = Restoration | Enlargement
+
+
+def make_restoration(student: AnyStudent, steps: int = 1, half: bool = False) -> AnyRestoration:
+    """Raises ExportError for an enlarger in several steps."""
+    if isinstance(student, PlainUNet):
+        return Restoration(student, steps, half)
+    if steps > 1:
+        raise ExportError(f"a student enlarges in one step, got --steps {steps}")
+    return Enlargement(student, half)
+
+
 class ImageRestoration(nn.Module):
     """The restorer for cameras and picture files: uint8 (1, H, W, 3) RGB -> same."""
 
-    def __init__(self, restoration: Restoration) -> None:
+    def __init__(self, restoration: AnyRestoration) -> None:
         super().__init__()
         self.restoration = restoration
 
-    def forward(self, input: Tensor, scene: Tensor) -> Tensor:
+    def forward(self, input: Tensor, scene: Tensor | None = None) -> Tensor:
         unit = input.permute(0, 3, 1, 2).float() / 255.0
-        restored = self.restoration(unit, scene)
+        restored = self.restoration(unit) if scene is None else self.restoration(unit, scene)
         levels: Tensor = (restored * 255.0).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1)
 
@@ -117,13 +163,17 @@ class PlainRestoration(nn.Module):
     peak: 1 for a tensor output in [0, 1], 255 for an image output.
     """
 
-    def __init__(self, restoration: Restoration, peak: float = 1.0) -> None:
+    def __init__(self, restoration: AnyRestoration, peak: float = 1.0) -> None:
         super().__init__()
         self.restoration = restoration
         self.peak = peak
 
     def forward(self, input: Tensor) -> Tensor:
-        restored: Tensor = self.restoration.restore(input, self.restoration.student.measure(input))
+        if isinstance(self.restoration, Enlargement):
+            restored = self.restoration.whole(input)
+        else:
+            measured = self.restoration.student.measure(input)
+            restored = self.restoration.restore(input, measured)
         return restored if self.peak == 1.0 else restored * self.peak
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .calibration import Planes, fit
-from .restoration import Restoration
+from .restoration import AnyRestoration
 
 RANKING_PICTURES, RANKING_SIDE = 6, 128
 FIRST_TRY_DB = 55.0
@@ -60,7 +60,7 @@ class Sensitivity:
         return [tuple(names[:k]) for k in dict.fromkeys([*counts, half])]
 
 
-def measure_sensitivity(restoration: Restoration, pictures: Sequence[Planes]) -> Sensitivity:
+def measure_sensitivity(restoration: AnyRestoration, pictures: Sequence[Planes]) -> Sensitivity:
     """Activations: one asymmetric 8-bit range a layer; weights: symmetric, one a channel."""
     chosen = spread(pictures, RANKING_PICTURES)
     crops = [torch.from_numpy(fit(p, (RANKING_SIDE, RANKING_SIDE))) for p in chosen]
@@ -109,14 +109,13 @@ def spread(pictures: Sequence[Planes], count: int) -> list[Planes]:
     return [pictures[i * len(pictures) // count] for i in range(count)]
 
 
-def _restore(model: Restoration, picture: Tensor) -> Tensor:
+def _restore(model: AnyRestoration, picture: Tensor) -> Tensor:
     with torch.no_grad():
-        restored: Tensor = model(picture, model.unmeasured)
-    return restored
+        return model.whole(picture)
 
 
 def _input_ranges(
-    model: Restoration, layers: dict[str, nn.Module], crops: Iterable[Tensor]
+    model: AnyRestoration, layers: dict[str, nn.Module], crops: Iterable[Tensor]
 ) -> dict[str, tuple[float, float]]:
     """Smallest and largest input of each layer over all pictures and calls, 0 included."""
     ranges = dict.fromkeys(layers, (0.0, 0.0))

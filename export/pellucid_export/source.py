@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Protocol
 
 from pellucid.size import Size
-from pellucid_student.plain_unet import PlainUNet
-from pellucid_student.weights import Provenance
+from pellucid_student.estimator import Estimator
+from pellucid_student.weights import AnyStudent, Provenance
 
 from .calibration import Pictures, Planes, fit
 from .card import card
 from .onnx.file import Run
 from .onnx.overflow import check_fp16_range
-from .restoration import Restoration
+from .restoration import AnyRestoration, make_restoration
 from .sensitivity import Sensitivity, measure_sensitivity, spread
 
 RANGE_PICTURES = 24
@@ -24,7 +24,7 @@ PIXEL_BUDGET = 24 * 256 * 256  # px looked at for ranges, so that large sizes do
 class ExportSource:
     """A folded student with its pictures; what several formats need is computed once."""
 
-    student: PlainUNet
+    student: AnyStudent
     provenance: Provenance
     steps: int
     pictures: Pictures
@@ -37,14 +37,19 @@ class ExportSource:
         self.id = str(self.card["id"])
 
     @cached_property
-    def restoration(self) -> Restoration:
-        return Restoration(self.student, self.steps).eval()
+    def restoration(self) -> AnyRestoration:
+        return make_restoration(self.student, self.steps).eval()
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What measures degradations; None for students that enlarge."""
+        return getattr(self.student, "estimator", None)
 
     @cached_property
-    def half_restoration(self) -> Restoration:
+    def half_restoration(self) -> AnyRestoration:
         """float16 weights and activations. Raises QualityError if they do not fit."""
         check_fp16_range(self.restoration, spread(self.pictures.calibration, 8))
-        return Restoration(self.student, self.steps, half=True).eval()
+        return make_restoration(self.student, self.steps, half=True).eval()
 
     @cached_property
     def sensitivity(self) -> Sensitivity:

@@ -11,7 +11,7 @@ from pellucid.size import Size
 
 from .calibration import Planes, ValidationPair, fit
 from .onnx.file import Run, from_levels, to_levels
-from .restoration import Restoration
+from .restoration import AnyRestoration
 from .thresholds import agreement_db
 
 # Odd sides, both orders, smaller than the network's own multiple.
@@ -36,7 +36,7 @@ class Validator:
     """Holds torch's answers, so that a file costs only its own runs."""
 
     def __init__(
-        self, restoration: Restoration, pairs: Sequence[ValidationPair], image_io: bool
+        self, restoration: AnyRestoration, pairs: Sequence[ValidationPair], image_io: bool
     ) -> None:
         self._restoration = restoration
         self._pairs = pairs
@@ -49,7 +49,8 @@ class Validator:
         chosen = self._pairs if at[0] * at[1] <= LARGE else self._pairs[:2]
         parity, drops = [], {}
         for pair in chosen:
-            degraded, clean = fit(pair.degraded, (at[0], at[1])), fit(pair.clean, (at[0], at[1]))
+            degraded = fit(pair.degraded, (at[0], at[1]))
+            clean = fit(pair.clean, (pair.scale * at[0], pair.scale * at[1]))
             expected = self._answer(pair.task, degraded)
             got = run(degraded)
             parity.append(agreement_db(got, expected))
@@ -81,9 +82,7 @@ class Validator:
         if key not in self._answers:
             fed = from_levels(to_levels(picture)) if self._image_io else picture
             with torch.no_grad():
-                restored = self._restoration(
-                    torch.from_numpy(fed), self._restoration.unmeasured
-                ).numpy()
+                restored = self._restoration.whole(torch.from_numpy(fed)).numpy()
             self._answers[key] = from_levels(to_levels(restored)) if self._image_io else restored
         return self._answers[key]
 

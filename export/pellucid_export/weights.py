@@ -4,8 +4,7 @@ import difflib
 from pathlib import Path
 
 import pellucid_student
-from pellucid_student.plain_unet import PlainUNet
-from pellucid_student.weights import Provenance, load_student
+from pellucid_student.weights import AnyStudent, Provenance, load_any_student
 
 from .thresholds import ExportError
 
@@ -40,10 +39,10 @@ def find_weights(model: str) -> Path:
     )
 
 
-def open_student(path: Path) -> tuple[PlainUNet, Provenance]:
+def open_student(path: Path) -> tuple[AnyStudent, Provenance]:
     """The folded network and where it comes from. Raises ExportError for any other file."""
     try:
-        return load_student(path)
+        return load_any_student(path)
     except (ValueError, OSError, KeyError, RuntimeError) as error:
         raise ExportError(str(error)) from error
     except Exception as error:  # safetensors' own error class has no public home

@@ -44,6 +44,14 @@ class ModelCard:
         if self.scale < 1:
             raise ValueError(f"scale must be at least 1, got {self.scale}")
 
+    def check_keeps_size(self) -> None:
+        """ModelError for a model whose results are larger than its pictures."""
+        if self.scale != 1:
+            raise ModelError(
+                f"{self.id} makes pictures {self.scale} times as large: `pellucid restore` and "
+                "pellucid.Enlarger run it, on photos; expected a model that keeps the size"
+            )
+
 
 def read_card(metadata: dict[str, str], name: str) -> ModelCard:
     """Card from a file's metadata; a foreign file without one gets a card that says so.

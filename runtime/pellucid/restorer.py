@@ -85,11 +85,7 @@ class Restorer:
         alone = card.steps > 1 or self._engine.takes_state
         self.steps = steps or (1 if alone else card.default_steps)
         steps = self.steps
-        if card.scale != 1:
-            raise ModelError(
-                f"{card.id} makes pictures {card.scale} times as large: `pellucid restore` and "
-                "pellucid.Enlarger run it, on photos; expected a model that keeps the size"
-            )
+        card.check_keeps_size()
         if card.steps > 1 and steps > 1:
             raise ModelError(f"{card.id} makes {card.steps} steps by itself; leave steps away")
         if self._engine.takes_state and steps > 1:

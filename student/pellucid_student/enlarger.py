@@ -49,6 +49,11 @@ class EnlargerConfig:
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
+    @property
+    def multiple(self) -> int:
+        """Of which sides must be multiples: any are taken."""
+        return 1
+
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> "EnlargerConfig":
         """The config that `to_dict` wrote, also after a trip through JSON."""
@@ -74,10 +79,14 @@ class Enlarger(nn.Module):
         self.register_buffer("bicubic", bicubic_kernel(config.scale), persistent=False)
 
     def forward(self, picture: Tensor) -> Tensor:
+        return self.interpolate(picture) + self.detail(picture)
+
+    def detail(self, picture: Tensor) -> Tensor:
+        """What the interpolation lacks, (B, 3, h, w) -> (B, 3, scale·h, scale·w)."""
         x = self.stem(picture)
         for block in self.body:
             x = block(x)
-        return self.interpolate(picture) + F.pixel_shuffle(self.head(x), self.config.scale)
+        return F.pixel_shuffle(self.head(x), self.config.scale)
 
     def interpolate(self, picture: Tensor) -> Tensor:
         """Bicubic (Keys, a = -1/2, edges repeated), (B, 3, h, w) -> (B, 3, scale·h, scale·w)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from clips import write_clip
 from fakes import doubling_model
 from typer.testing import CliRunner
 
@@ -90,7 +91,19 @@ def test_too_large_results_fail_alone(
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
-@pytest.mark.parametrize("command", ["batch", "live"])
+@pytest.mark.parametrize("command", ["batch", "live", "serve"])
 def test_other_commands_refuse_it(command: str, double: Path, photo: Path, tmp_path: Path) -> None:
-    code, told = run(command, photo, "-o", tmp_path / "out", "-m", double)
+    clip = write_clip(tmp_path / "clip.mkv", (0, 512))
+    given = {
+        "batch": (photo.parent, tmp_path / "out"),
+        "live": (clip, "--sink", tmp_path / "x.mkv"),
+    }
+    code, told = run(command, *given.get(command, ()), "-m", double)
     assert code != 0 and "times as large" in told.replace("\n", " "), told
+
+
+def test_videos_among_the_photos_fail_alone(double: Path, photo: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", (0, 512))
+    code, told = run("restore", photo, clip, "-o", tmp_path / "out", "-m", double)
+    assert code == 1 and "not enlarged; leave it out" in told.replace("\n", "")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]

@@ -76,12 +76,12 @@ def test_a_model_that_measures_no_scene_is_refused() -> None:
 
 def test_the_card_holds_the_answers_of_torch(source: ExportSource) -> None:
     told = json.loads(json.dumps(web_card(source.card, source.restoration)))
-    assert told["scene_size"] == source.restoration.unmeasured.shape[1]
+    assert told["scene_size"] == source.card["scene_size"]
     assert told["degradations"] == list(DEGRADATIONS)
     for answer in told["answers"]:
         given = torch.from_numpy(known_picture(answer["side"]))
         with torch.no_grad():
-            restored = source.restoration(given, source.restoration.unmeasured)[0]
+            restored = source.restoration.whole(given)[0]
         sampled = restored[:, :: answer["every"], :: answer["every"]].flatten().numpy()
         np.testing.assert_allclose(answer["samples"], sampled, atol=1e-5)
 

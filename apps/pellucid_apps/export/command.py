@@ -118,7 +118,7 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Ex
 
     start = time.monotonic()
     student, provenance = open_student(find_weights(model))
-    pictures = _pictures(calib)
+    pictures = _pictures(calib, getattr(student.config, "scale", 1))
     source = ExportSource(student, provenance, request.steps, pictures, request.image_io)
     console = Console(file=sys.stderr)  # the very stream: libraries lose theirs while they work
 
@@ -141,7 +141,8 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Ex
         request.left_out(),
         pictures.source,
         request.threads,
-        f"{len(pictures.validation)} bundled samples, the last with hardly any noise",
+        f"{len(pictures.validation)} bundled samples"
+        + (", the last with hardly any noise" if source.card["scale"] == 1 else ", reduced"),
         time.monotonic() - start,
     )
     code = snippets(rows)
@@ -153,23 +154,32 @@ def _run(model: str, request: "Request", calib: Path | None, quiet: bool) -> "Ex
     return report
 
 
-def _pictures(calib: Path | None) -> "Pictures":
-    """The validation samples, and the user's calibration photos or synthesised ones."""
+def _pictures(calib: Path | None, scale: int) -> "Pictures":
+    """The validation samples, and the user's calibration photos or synthesised ones; for students
+    that enlarge, the bundled photos reduced."""
     from pellucid_export.calibration import (
         Pictures,
         from_folder,
         mild_pair,
+        reduced,
+        reduced_pairs,
         sample_pairs,
         synthesised,
     )
 
-    validation = [
-        *sample_pairs(SAMPLES / "degraded", SAMPLES / "clean"),
-        mild_pair(SAMPLES / "clean"),
-    ]
+    if scale > 1:
+        validation = reduced_pairs(SAMPLES / "clean", scale)
+    else:
+        validation = [
+            *sample_pairs(SAMPLES / "degraded", SAMPLES / "clean"),
+            mild_pair(SAMPLES / "clean"),
+        ]
     if calib is not None:
         chosen = from_folder(calib, CALIBRATION_PICTURES)
         return Pictures(chosen, validation, f"{len(chosen)} pictures of {calib}")
+    if scale > 1:
+        small = reduced(SAMPLES / "clean", CALIBRATION_PICTURES, scale)
+        return Pictures(small, validation, f"{len(small)} reduced crops of the bundled photos")
     made = synthesised(SAMPLES / "clean", CALIBRATION_PICTURES)
     return Pictures(made, validation, f"{len(made)} degraded crops of the bundled photos")
 

@@ -19,7 +19,7 @@ from pellucid.size import Size, rounded_up, size_text
 
 from ..card import KEY
 from ..onnx.file import Run, from_levels, to_levels
-from ..restoration import PlainRestoration, Restoration
+from ..restoration import AnyRestoration, PlainRestoration, make_restoration
 from ..source import ExportSource
 from ..thresholds import ExportError, QualityError
 from .mil.headroom import headroom
@@ -99,9 +99,9 @@ class CoreMLMaker:
         image_io = self._source.image_io
         return [{"input": to_levels(p)[0] if image_io else p} for p in pictures]
 
-    def _corrected(self, keep: tuple[str, ...]) -> Restoration:
+    def _corrected(self, keep: tuple[str, ...]) -> AnyRestoration:
         """Biases that make up for the mean shift of rounding, but for the layers left alone."""
-        restoration = Restoration(self._source.student, self._source.steps).eval()
+        restoration = make_restoration(self._source.student, self._source.steps).eval()
         layers = dict(restoration.student.named_modules())
         for name, shift in self._source.sensitivity.shifts.items():
             layer = layers[name]
@@ -114,7 +114,7 @@ class CoreMLMaker:
                     bias.sub_(torch.from_numpy(shift))
         return restoration
 
-    def _convert(self, restoration: Restoration, precision: str) -> Any:
+    def _convert(self, restoration: AnyRestoration, precision: str) -> Any:
         tools, image_io = self._tools, self._source.image_io
         shapes = [(1, 3, *size) for size in self.sizes]
         default = (1, 3, *self.validation_size)
@@ -151,7 +151,8 @@ class CoreMLMaker:
         model.short_description = str(card["purpose"])
         model.version = str(card["version"])
         model.input_description["input"] = "degraded sRGB picture"
-        model.output_description["output"] = "restored sRGB picture of the same size"
+        size = "of the same size" if card["scale"] == 1 else f"{card['scale']} times as large"
+        model.output_description["output"] = f"restored sRGB picture {size}"
         model.user_defined_metadata[KEY] = json.dumps(card)
 
     def _refuse_overflow(self, path: Path) -> None:

@@ -24,10 +24,15 @@ from pellucid.estimator import KEY as ESTIMATOR_KEY
 from pellucid.size import Size
 from pellucid_student.estimator import Estimator
 from pellucid_student.plain_unet import PlainUNet
-from pellucid_student.weights import Provenance
+from pellucid_student.weights import AnyStudent, Provenance
 
 from ..card import KEY, card, frame_card
-from ..restoration import FrameRestoration, ImageRestoration, Restoration
+from ..restoration import (
+    AnyRestoration,
+    FrameRestoration,
+    ImageRestoration,
+    make_restoration,
+)
 from ..thresholds import FLOAT_FLOOR_DB, ParityError, agreement_db
 from .estimator import encoded
 from .opset import LEAST_IR, TRACED
@@ -51,7 +56,7 @@ class Exported:
 
 
 def export_onnx(
-    student: PlainUNet,
+    student: AnyStudent,
     provenance: Provenance,
     path: Path,
     steps: int = 1,
@@ -62,7 +67,8 @@ def export_onnx(
     student: folded (`load_student` or `fold`). Raises ParityError, leaving no file, if any probe
     agrees with torch by less than `floor_db` (PSNR of the difference, peak 1).
     """
-    return write_onnx(Restoration(student, steps), card(student, provenance, steps), path, floor_db)
+    restoration = make_restoration(student, steps)
+    return write_onnx(restoration, card(student, provenance, steps), path, floor_db)
 
 
 def export_frames(
@@ -73,13 +79,14 @@ def export_frames(
 
 
 def write_onnx(
-    restoration: Restoration, model_card: dict[str, object], path: Path, floor_db: float
+    restoration: AnyRestoration, model_card: dict[str, object], path: Path, floor_db: float
 ) -> Exported:
     """Trace, compare with torch, then write `path` whole. Raises ParityError."""
     restoration = restoration.eval()
     model = to_onnx(restoration, model_card)
     rewrite_for_devices(model)
-    measure_on_demand(model)
+    if restoration.unmeasured is not None:
+        measure_on_demand(model)
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
     parity = _parity_db(data, restoration)
@@ -99,7 +106,7 @@ def write_onnx(
 
 
 def to_onnx(
-    restoration: Restoration,
+    restoration: AnyRestoration,
     model_card: dict[str, object],
     size: Size | None = None,
     image_io: bool = False,
@@ -117,9 +124,11 @@ def to_onnx(
         levels = (examples["input"] * 255.0).to(torch.uint8)
         examples = {"input": levels.permute(0, 2, 3, 1).contiguous()}
     unmeasured, free_axes = restoration.unmeasured, None if size else axes
-    model = _trace(module, examples | {"scene": unmeasured}, free_axes)
+    if unmeasured is not None:
+        examples["scene"] = unmeasured
+    model = _trace(module, examples, free_axes)
     _finish(model, unmeasured, free_axes)
-    embed_card(model, model_card, restoration.student.estimator)
+    embed_card(model, model_card, getattr(restoration.student, "estimator", None))
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -127,7 +136,7 @@ def to_onnx(
 def _trace(
     module: torch.nn.Module, examples: dict[str, torch.Tensor], free_axes: tuple[int, int] | None
 ) -> onnx.ModelProto:
-    """examples: the arguments by name, pictures and then `scene`."""
+    """examples: the arguments by name, pictures and then, if there is one, `scene`."""
     dynamic = None
     if free_axes is not None:
         free: dict[int, object] = dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC)
@@ -154,15 +163,17 @@ def _trace(
 
 
 def _finish(
-    model: onnx.ModelProto, unmeasured: torch.Tensor, free_axes: tuple[int, int] | None
+    model: onnx.ModelProto, unmeasured: torch.Tensor | None, free_axes: tuple[int, int] | None
 ) -> None:
-    """Name the free dimensions, give `scene` its default."""
-    model.graph.initializer.append(numpy_helper.from_array(unmeasured.numpy(), "scene"))
-    pictures = [value for value in model.graph.input if value.name != "scene"]
-    for value in (*pictures, model.graph.output[0]):
+    """Name the free dimensions, give `scene`, if there is one, its default."""
+    enlarged = "enlarged_" if unmeasured is None else ""
+    if unmeasured is not None:
+        model.graph.initializer.append(numpy_helper.from_array(unmeasured.numpy(), "scene"))
+    pictures = [(value, "") for value in model.graph.input if value.name != "scene"]
+    for value, kind in (*pictures, (model.graph.output[0], enlarged)):
         dims = value.type.tensor_type.shape.dim
         for axis, name in zip(free_axes or (), ("height", "width"), strict=False):
-            dims[axis].dim_param = name
+            dims[axis].dim_param = kind + name
     # The exporter leaves stack traces in every node: this machine's paths, a tenth of the file.
     for held in (*model.graph.node, *model.graph.value_info, model.graph):
         del held.metadata_props[:]
@@ -213,7 +224,7 @@ def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(levels.transpose(0, 3, 1, 2) / np.float32(255.0), np.float32)
 
 
-def _parity_db(data: bytes, restoration: Restoration) -> float:
+def _parity_db(data: bytes, restoration: AnyRestoration) -> float:
     """Worst PSNR between ONNX Runtime and torch, with the scene measured inside and given."""
     session = open_session(data)
     generator = torch.Generator().manual_seed(0)
@@ -224,12 +235,14 @@ def _parity_db(data: bytes, restoration: Restoration) -> float:
             for name in restoration.pictures
         }
         unmeasured = restoration.unmeasured
-        given = torch.rand(unmeasured.shape, generator=generator)
-        for scene in (unmeasured, given):
+        scenes: list[dict[str, torch.Tensor]] = [{}]
+        if unmeasured is not None:
+            given = torch.rand(unmeasured.shape, generator=generator)
+            scenes = [{"scene": unmeasured}, {"scene": given}]
+        for scene in scenes:
             with torch.no_grad():
-                expected = restoration(*images.values(), scene).numpy()
-            feeds = {name: image.numpy() for name, image in images.items()}
-            feeds["scene"] = scene.numpy()
+                expected = restoration(*images.values(), *scene.values()).numpy()
+            feeds = {name: value.numpy() for name, value in (images | scene).items()}
             got = np.asarray(session.run(["output"], feeds)[0])
             worst = min(worst, agreement_db(got, expected))
     return float(worst)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration import Planes
-from ..restoration import Restoration
+from ..restoration import AnyRestoration
 from ..thresholds import QualityError
 
 FP16_MAX = 65504.0
 
 
-def check_fp16_range(restoration: Restoration, pictures: Sequence[Planes]) -> float:
+def check_fp16_range(restoration: AnyRestoration, pictures: Sequence[Planes]) -> float:
     """Headroom: 65504 over the largest value seen. Raises QualityError naming the first layer whose
     input, output or weight does not fit.
 
@@ -34,7 +34,7 @@ def check_fp16_range(restoration: Restoration, pictures: Sequence[Planes]) -> fl
             watch(name, layer)
     with torch.no_grad():
         for picture in pictures:
-            model(torch.from_numpy(picture), restoration.unmeasured)
+            model.whole(torch.from_numpy(picture))
     for name, layer in model.student.named_modules():
         if name in peaks:
             assert isinstance(layer.weight, Tensor)

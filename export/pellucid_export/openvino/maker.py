@@ -62,14 +62,15 @@ class OpenVinoMaker:
             model = self._quantised(model, size, keep)
         if self._source.image_io:
             model = self._with_image_ports(model)
-        model = self._with_scene_held(model)
+        if self._unmeasured is not None:
+            model = self._with_scene_held(model, self._unmeasured)
         model.input(0).set_names({"input"})  # tracing may have left a second name
         model.output(0).set_names({"output"})
         for key in ("id", "license", "version"):
             model.set_rt_info(str(self._source.card[key]), ["model_info", key])
         model.set_rt_info(json.dumps(self._source.card), ["model_info", KEY])
-        if self._source.student.estimator is not None:
-            graph = encoded(self._source.student.estimator)
+        if self._source.estimator is not None:
+            graph = encoded(self._source.estimator)
             model.set_rt_info(graph, ["model_info", ESTIMATOR_KEY])
         path = folder / self.place(precision, size).name
         self._openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
@@ -119,9 +120,10 @@ class OpenVinoMaker:
             names=kept, types=sorted(others - {"Relu", "Result"}), validate=False
         )
         pictures, unmeasured = self._source.calibration(size), self._unmeasured
+        scene = {} if unmeasured is None else {SCENE: unmeasured}
         return nncf.quantize(
             model,
-            nncf.Dataset(pictures, lambda picture: {"input": picture, SCENE: unmeasured}),
+            nncf.Dataset(pictures, lambda picture: {"input": picture, **scene}),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pictures),
             # Its default range estimator averages over pictures and cuts off the rare bright ones.
@@ -132,8 +134,9 @@ class OpenVinoMaker:
         )
 
     @property
-    def _unmeasured(self) -> NDArray[np.float32]:
-        return np.asarray(self._source.restoration.unmeasured.numpy(), np.float32)
+    def _unmeasured(self) -> NDArray[np.float32] | None:
+        unmeasured = self._source.restoration.unmeasured
+        return None if unmeasured is None else np.asarray(unmeasured.numpy(), np.float32)
 
     def _with_image_ports(self, model: "openvino.Model") -> "openvino.Model":
         """uint8 NHWC RGB ports; scaling, rounding and layout become part of the graph."""
@@ -144,11 +147,13 @@ class OpenVinoMaker:
         model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
         return with_byte_ports(model)
 
-    def _with_scene_held(self, model: "openvino.Model") -> "openvino.Model":
+    def _with_scene_held(
+        self, model: "openvino.Model", unmeasured: NDArray[np.float32]
+    ) -> "openvino.Model":
         """`scene` as a constant, UNMEASURED, that keeps its name."""
         ops = self._openvino.opset13
         port = model.input(SCENE)
-        held = ops.constant(self._unmeasured, self._openvino.Type.f32, name=SCENE)
+        held = ops.constant(unmeasured, self._openvino.Type.f32, name=SCENE)
         for target in port.get_target_inputs():
             target.replace_source_output(held.output(0))
         model.remove_parameter(port.get_node())

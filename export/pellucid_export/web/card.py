@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pellucid import scene
 
-from ..restoration import Restoration
+from ..restoration import AnyRestoration
 
 NETWORK, MEASURE, CARD = "model.onnx", "measure.onnx", "card.json"
 # Sides of the pictures whose answers are known: one that any engine does at once, and the largest
@@ -17,7 +17,7 @@ ANSWER_SIDES = (64, 512)
 SAMPLES_A_SIDE = 16
 
 
-def web_card(card: dict[str, object], restoration: Restoration) -> dict[str, object]:
+def web_card(card: dict[str, object], restoration: AnyRestoration) -> dict[str, object]:
     """JSON-ready. card: the model's own card."""
     kept = ("id", "purpose", "params", "license", "version", "sha256_weights", "macs_per_pixel")
     return {key: card[key] for key in kept} | {
@@ -48,12 +48,10 @@ def known_picture(side: int) -> NDArray[np.float32]:
     return np.asarray(levels[None] / 255.0, np.float32)
 
 
-def _answer(restoration: Restoration, side: int) -> dict[str, object]:
+def _answer(restoration: AnyRestoration, side: int) -> dict[str, object]:
     """torch's restoration of the known picture at points in rows and columns `every` apart."""
     with torch.no_grad():
-        restored = restoration(
-            torch.from_numpy(known_picture(side)), restoration.unmeasured
-        ).numpy()
+        restored = restoration.whole(torch.from_numpy(known_picture(side))).numpy()
     every = side // SAMPLES_A_SIDE
     samples = restored[0, :, ::every, ::every].ravel()
     if not all(map(math.isfinite, samples)):

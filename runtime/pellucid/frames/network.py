@@ -128,6 +128,7 @@ def open_pass(
     choice: the amounts of later steps; those of the first come with the scene.
     """
     opened = open_engine(find_model(model), threads, engine)
+    opened.card.check_keeps_size()
     once = _frame_pass(opened)
     if steps == 1:
         return once
