@@ -24,7 +24,7 @@ from .restorer import Progress
 from .tiles import Span, Tiling, plan
 
 # Peak working memory of a pass for one pixel of its result, measured on sr4.
-BYTES_PER_RESULT_PIXEL = 120
+BYTES_PER_RESULT_PIXEL = 90
 ALPHA_REACH = 2  # px that the bicubic kernel looks to each side
 
 Array = NDArray[Any]
