@@ -50,7 +50,7 @@ class Tiling:
                 start,
                 stop,
                 max(0, start - self.margin),
-                min(length, _round_up(stop, self.multiple) + self.margin),
+                min(length, stop + self.margin),
             )
 
 

@@ -88,6 +88,16 @@ def test_a_good_shot_is_left_and_a_bad_one_restored(estimator_file: Path) -> Non
     assert steady.summary.amounts["rain"] == pytest.approx(120 / 255, abs=1e-3)
 
 
+def test_frames_before_the_shown_part_do_not_count(estimator_file: Path) -> None:
+    restorer = Restorer(estimator_file, threads=1)
+    steady = SteadyRestorer(restorer, frames=restorer)
+    steady.observe(frame(40), 0.0, ahead_s=4.0)
+    steady.observe(frame(40), 3.9, ahead_s=0.1)
+    assert steady.summary.frames == 0
+    steady.restore(frame(40), 4.0)
+    assert steady.summary.frames == 1
+
+
 def test_videos_are_restored_as_chosen(estimator_file: Path) -> None:
     pixels = frame(200)
     video(estimator_file, ignore="rain").restore(pixels, 0.0)

@@ -88,6 +88,7 @@ def test_a_folder_there_and_back(tmp_path: Path) -> None:
     sink = FolderSink(tmp_path / "out")
     for index in range(3):
         sink.write(Frame(ramp(index), 0.0, index))
+    (tmp_path / "out" / "._000001.png").write_bytes(b"what macOS puts beside files on cards")
     source = FolderSource(tmp_path / "out", fps=10.0)
     for index in range(3):
         frame = source.read()

@@ -203,6 +203,16 @@ def test_interruption_leaves_no_partial_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "old.png").touch(mode=0o600)
+    (tmp_path / "beside.png").touch()
+    for name in ("old.png", "new.png"):
+        write_atomically(tmp_path / name, b"x")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes["old.png"] == 0o600 and modes["new.png"] == modes["beside.png"]
+
+
 def test_writing_into_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match="cannot write"):
         write_atomically(tmp_path / "no" / "a.png", b"x")

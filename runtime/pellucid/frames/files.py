@@ -92,7 +92,11 @@ class FolderSource:
 
     def __init__(self, folder: Path, fps: float) -> None:
         self.name, self._fps = str(folder), fps
-        self._files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        self._files = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
         if not self._files:
             raise FrameError(f"{folder}: holds no pictures; expected {', '.join(SUFFIXES)}")
         self._index = 0

@@ -9,6 +9,7 @@ either: the network sees a wide-gamut photo as if it were sRGB, and the profile 
 import contextlib
 import mmap
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
         descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
         with os.fdopen(descriptor, "w+b") as file:
             write(file)
-        os.chmod(partial, 0o666 & ~_umask())
+        os.chmod(partial, _mode_of(path))
         os.replace(partial, path)
     except OSError as error:
         raise PhotoError(f"{path}: cannot write ({error.strerror or error})") from error
@@ -154,6 +155,14 @@ def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
         if partial:  # gone after a rename; left over after any failure, Ctrl-C included
             with contextlib.suppress(OSError):
                 os.unlink(partial)
+
+
+def _mode_of(path: Path) -> int:
+    """Permissions of a file that is written: those it has, or a new file's."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0o666 & ~_umask()
 
 
 def _umask() -> int:

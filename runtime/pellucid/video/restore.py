@@ -100,23 +100,28 @@ class SteadyRestorer:
 
     def observe(self, pixels: NDArray[Any], time_s: float, ahead_s: float) -> None:
         if self._chain is not None and ahead_s <= CHAIN_WARM_UP_S:
-            self.restore(pixels, time_s)
+            self._restore(pixels, time_s)
         else:
             self._smoother.update(pixels, time_s)
 
     def restore(self, pixels: NDArray[Any], time_s: float) -> None:
+        found, choice = self._restore(pixels, time_s)
+        self.summary.add(found, choice)
+
+    def _restore(self, pixels: NDArray[Any], time_s: float) -> tuple[Found | None, Choice]:
+        """Restore in place; what was found and what became of it."""
         scene = self._smoother.update(pixels, time_s)
         found = Found.in_scene(self._names, scene)
         choice = self._choice.update(found, self._smoother.started_anew)
-        self.summary.add(found, choice)
         if self._chain is None or self._strength == 0.0:
             self._restorer.restore_pixels(pixels, self._strength, scene=scene, choice=choice)
-            return
+            return found, choice
         degraded = pixels.copy() if self._strength < 1.0 else pixels
         self._chain.restore(pixels, scene, self._smoother.started_anew, choice)
         if self._strength < 1.0:  # the chain itself goes on at full strength
             share = self._strength
             pixels[...] = cv2.addWeighted(pixels, share, degraded, 1.0 - share, 0.0)
+        return found, choice
 
 
 @dataclass(frozen=True)
