@@ -1,5 +1,6 @@
 """The house: who may import whom, and that `import pellucid` stays light."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -64,3 +65,22 @@ def test_readme_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in ("demo", "test"):
         assert f"make {target}" in text and f"\n{target}:" in makefile
+
+
+def test_files_that_are_named_exist() -> None:
+    """In READMEs, docs and docstrings; the log tells of its own day."""
+    sources = [
+        *ROOT.glob("[!.]*/pellucid*/**/*.py"),
+        *ROOT.glob("bench/*.py"),
+        *ROOT.glob("*/*.py"),
+    ]
+    known = {path.name for path in sources}
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/README.md"), *ROOT.glob("docs/*.md")]
+    texts = [path for path in pages if "log" not in path.parts] + sources
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in texts
+        for name in re.findall(r"\b[a-z_]+\.py\b", path.read_text(encoding="utf-8"))
+        if name not in known
+    }
+    assert missing == set()

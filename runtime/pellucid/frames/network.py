@@ -61,7 +61,7 @@ class NetworkRestorer:
 
     open_pass(model, steps): called once for each model and number of steps that is met.
     open_frames(model): the pass that goes on from the last result, None if a model has none; where
-    there is one, a single pass a frame is a chain (chain.py).
+    there is one, a single pass a frame is a chain (recurrent.py).
     """
 
     def __init__(self, open_pass: OpenPass, open_frames: OpenFrames = lambda model: None) -> None:
@@ -95,16 +95,16 @@ class NetworkRestorer:
 
     def __call__(self, pixels: Pixels, scene: Scene, rung: Rung, anew: bool) -> Restored:
         run = self.prepare(rung.model, rung.steps)
-        refine = self._frame_passes[rung.model] if rung.steps == 1 else None
+        chained = self._frame_passes[rung.model] if rung.steps == 1 else None
         small = reduce(pixels, rung.shrink)
-        state = None if refine is None else self._last.carried_to(small, anew)
+        state = None if chained is None else self._last.carried_to(small, anew)
         started = time.perf_counter()
-        if refine is None or state is None:
+        if chained is None or state is None:
             restored = run.run_frame(small, scene)
         else:
-            restored = refine.run_frame(small, scene, state)
+            restored = chained.run_frame(small, scene, state)
         network_s = time.perf_counter() - started
-        if refine is None:
+        if chained is None:
             self._last.drop()
         else:
             self._last.keep(restored)
