@@ -1,7 +1,7 @@
 """Graphs that torch traces are kept: several tests export the same network, at 5 to 10 s each."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import onnx
@@ -35,11 +35,12 @@ def traced_once() -> Iterator[None]:
     def traced(
         module: torch.nn.Module,
         examples: dict[str, torch.Tensor],
+        defaults: Mapping[str, torch.Tensor],
         free_axes: tuple[int, int] | None,
     ) -> onnx.ModelProto:
-        key = identity(module, examples, free_axes)
+        key = identity(module, examples | dict(defaults), free_axes)
         if key not in kept:
-            kept[key] = trace(module, examples, free_axes).SerializeToString()
+            kept[key] = trace(module, examples, defaults, free_axes).SerializeToString()
         return onnx.load_from_string(kept[key])
 
     with pytest.MonkeyPatch.context() as patch:

@@ -12,6 +12,7 @@ from .card import KEY, ModelCard, read_card
 from .errors import ModelError
 from .estimator import Estimator, open_estimator, with_amounts
 from .multiple import find_multiple, pad
+from .thumbnail import MAPS, WINDOW, Place, WholePath, open_whole_path
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -77,6 +78,11 @@ class Engine:
         return open_estimator(self._metadata, self.card.degradations, options)
 
     @cached_property
+    def whole_path(self) -> WholePath | None:
+        """What makes the maps of a `Place`; None for files that take none."""
+        return open_whole_path(self._metadata, session_options(self._threads))
+
+    @cached_property
     def size_multiple(self) -> int:
         """What the sides of pictures must be multiples of; `run` pads. Pellucid's own files take
         any size; others are tried."""
@@ -107,12 +113,14 @@ class Engine:
         image: NDArray[np.float32],
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
+        place: Place | None = None,
     ) -> NDArray[np.float32]:
         """(1, 3, H, W) -> (1, 3, sH, sW), s the card's scale.
 
         scene: (scene_size,), the statistics alone, whose amounts are then measured on `image`, or
         None to measure all in the graph.
         state: (1, 3, H, W), for files that take one and only for them.
+        place: of an image that is a part of a picture, for files with a `whole_path`.
         """
         check_state(self.card, self.takes_state, state is not None)
         feeds = {self._input: pad(image, self.size_multiple, (2, 3))}
@@ -122,6 +130,8 @@ class Engine:
             pixels = image[0].transpose(1, 2, 0)
             scene = with_amounts(scene, self.card.scene_size, pixels, self.estimator)
             feeds["scene"] = scene.reshape(1, -1)
+        if place is not None:
+            feeds |= {MAPS: place.maps, WINDOW: place.window}
         try:
             restored = self._session.run([self._output], feeds)[0]
         except Exception as error:

@@ -11,6 +11,7 @@ from .card import ModelCard
 from .engine import Engine
 from .errors import ModelError
 from .estimator import Estimator
+from .thumbnail import Place, WholePath
 
 ENGINES = ("auto", "onnxruntime", "openvino")
 
@@ -30,14 +31,20 @@ class AnyEngine(Protocol):
     def estimator(self) -> Estimator | None:
         """What measures the amounts of `card.degradations`; None for files without one."""
 
+    @property
+    def whole_path(self) -> WholePath | None:
+        """What makes the maps of a `Place`; None for files that take none."""
+
     def run(
         self,
         image: NDArray[np.float32],
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
+        place: Place | None = None,
     ) -> NDArray[np.float32]:
         """(1, 3, H, W) -> (1, 3, sH, sW) in [0, 1], s the card's scale; scene (scene_size,), None
-        to measure it; state (1, 3, H, W) for files that take one."""
+        to measure it; state (1, 3, H, W) for files that take one; place of a part of a picture, for
+        files with a `whole_path`."""
 
 
 def model_digest(path: Path) -> str:

@@ -15,6 +15,8 @@ from .estimator import KEY as ESTIMATOR_KEY
 from .estimator import Estimator, open_estimator, with_amounts
 from .multiple import find_multiple, pad
 from .scene import measure_scene
+from .thumbnail import GRID, MAPS, WINDOW, Place, WholePath, open_whole_path
+from .thumbnail import KEY as THUMBNAIL_KEY
 
 if TYPE_CHECKING:
     import openvino
@@ -58,8 +60,13 @@ class OpenVinoEngine:
         self._metadata = metadata_of(self._model)
         self.card: ModelCard = read_card(self._metadata, path.stem)
         self.takes_state = _check_ports(self._model, path)
-        self._no_scene = open_scene_port(openvino, self._model, self.card.scene_size)
+        self._no_scene = None
+        if self.card.scene_size > 0:
+            self._no_scene = open_port(openvino, self._model, SCENE, [1, self.card.scene_size])
         self.takes_scene = self._no_scene is not None
+        if THUMBNAIL_KEY in self._metadata:
+            open_port(openvino, self._model, MAPS, [1, 6, GRID, GRID])
+            open_port(openvino, self._model, WINDOW, [1, 4])
         pictures = 2 if self.takes_state else 1
         self._frames = FrameGraphs(self._model, pictures, self._compile, device == "CPU")
         self._request: Any = None
@@ -70,22 +77,30 @@ class OpenVinoEngine:
         options = session_options(self._threads)
         return open_estimator(self._metadata, self.card.degradations, options)
 
+    @cached_property
+    def whole_path(self) -> WholePath | None:
+        """As `Engine.whole_path`, by ONNX Runtime on the CPU."""
+        return open_whole_path(self._metadata, session_options(self._threads))
+
     def run(
         self,
         image: NDArray[np.float32],
         scene: NDArray[np.float32] | None,
         state: NDArray[np.float32] | None = None,
+        place: Place | None = None,
     ) -> NDArray[np.float32]:
         """(1, 3, H, W) -> (1, 3, sH, sW), s the card's scale; scene (scene_size,) or None to
-        measure it; state (1, 3, H, W) for files that take one."""
+        measure it; state (1, 3, H, W) for files that take one; place as of `Engine.run`."""
         check_state(self.card, self.takes_state, state is not None)
         try:
             if self._request is None:  # live video never needs this graph
                 self._request = self._compile(self._model)
-            scene = self._scene_of(image[0].transpose(1, 2, 0), scene)
+            pixels = image[0].transpose(1, 2, 0)
+            scene = self._scene_of(pixels, scene)
+            place = place or self._whole(pixels, scene)
             fed = pad(image, self.size_multiple, (2, 3))
             last = None if state is None else pad(state, self.size_multiple, (2, 3))
-            restored = self._infer(self._request, fed, scene, last)
+            restored = self._infer(self._request, fed, scene, last, place)
         except Exception as error:
             raise self._failed(error, image.shape[3], image.shape[2]) from error
         if self.size_multiple > 1:
@@ -129,7 +144,7 @@ class OpenVinoEngine:
         try:
             scene = self._scene_of(frame, scene)
             request = self._frames.request((fed.shape[0], fed.shape[1]))
-            restored = self._infer(request, fed[None], scene, last)[0]
+            restored = self._infer(request, fed[None], scene, last, self._whole(frame, scene))[0]
         except Exception as error:
             raise self._failed(error, size[1], size[0]) from error
         if self.size_multiple > 1:
@@ -156,6 +171,12 @@ class OpenVinoEngine:
             return self._no_scene
         return with_amounts(measure_scene(pixels), self.card.scene_size, pixels, self.estimator)
 
+    def _whole(self, pixels: NDArray[Any], scene: NDArray[np.float32] | None) -> Place | None:
+        """The place of a picture that is the whole one; None for files that take none."""
+        if self.whole_path is None or scene is None:
+            return None
+        return Place.of(self.whole_path.maps(pixels, scene), 0, 0, pixels.shape[:2])
+
     def _compile(self, model: "openvino.Model") -> Any:
         compiled = self._core.compile_model(model, self._device, self._settings)
         return compiled.create_infer_request()
@@ -166,12 +187,15 @@ class OpenVinoEngine:
         picture: NDArray[Any],
         scene: NDArray[np.float32] | None,
         state: NDArray[Any] | None,
+        place: Place | None = None,
     ) -> NDArray[Any]:
         feeds: list[NDArray[Any]] = [np.ascontiguousarray(picture)]
         if state is not None:
             feeds.append(np.ascontiguousarray(state))
         if self.takes_scene and scene is not None:
             feeds.append(np.ascontiguousarray(scene.reshape(1, -1), np.float32))
+        if place is not None:
+            feeds += [place.maps, place.window]
         # The result is copied: the next call would write over it.
         result = request.infer(feeds, share_inputs=True, share_outputs=False)
         return np.asarray(result[0])
@@ -184,39 +208,39 @@ class OpenVinoEngine:
 
 
 def metadata_of(model: "openvino.Model") -> dict[str, str]:
-    """Card and estimator as text: below `framework` for ONNX files, below `model_info` for
-    pellucid's IR."""
+    """Card, estimator and what makes maps as text: below `framework` for ONNX files, below
+    `model_info` for pellucid's IR."""
     found = {}
-    for key in (KEY, ESTIMATOR_KEY):
+    for key in (KEY, ESTIMATOR_KEY, THUMBNAIL_KEY):
         for place in (["framework", key], ["model_info", key], [key]):
             if key not in found and model.has_rt_info(place):
                 found[key] = str(model.get_rt_info(place).astype(str))
     return found
 
 
-def open_scene_port(
-    ov: Any, model: "openvino.Model", scene_size: int
+def open_port(
+    ov: Any, model: "openvino.Model", name: str, shape: list[int]
 ) -> NDArray[np.float32] | None:
-    """Make `scene` the model's last input; its default value, or None if there is no scene.
+    """Make `scene`, or another optional input, the model's last input; its default value, or None
+    if there is none of that name and shape.
 
     OpenVINO has no inputs with defaults: its reader turns ONNX's overridable initializer into a
     constant, and every tile would measure a scene of its own. Where the graph chooses between the
     given code and one that it measures, the port takes the choice's place: nothing is measured.
     """
-    shape = [1, scene_size]
     made = [node.output(0) for node in model.get_ordered_ops() if len(node.outputs()) == 1]
     fitting = [out for out in made if out.get_partial_shape() == ov.PartialShape(shape)]
-    held = [out for out in fitting if _is_constant(out) and SCENE in out.get_names()]
-    if scene_size == 0 or not held:
+    held = [out for out in fitting if _is_constant(out) and name in out.get_names()]
+    if not held:
         return None
     choices = [out for out in fitting if out.get_node().get_type_name() in ("If", "Select")]
     place = (choices or held)[0]
-    port = ov.opset13.parameter(shape, ov.Type.f32, SCENE)
+    port = ov.opset13.parameter(shape, ov.Type.f32, name)
     for target in place.get_target_inputs():
         target.replace_source_output(port.output(0))
     default = np.array(held[0].get_node().data, np.float32)
     held[0].set_names(set())
-    port.output(0).set_names({SCENE})
+    port.output(0).set_names({name})
     model.add_parameters([port])
     model.validate_nodes_and_infer_types()
     return default

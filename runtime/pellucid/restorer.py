@@ -25,6 +25,7 @@ from .image.light import restore_coded
 from .image.photo import Photo, read_photo
 from .image.scratch import IN_MEMORY_BYTES, copy_picture
 from .steps import MOST_STEPS, measure_of, mix, refine
+from .thumbnail import Place
 from .tiles import Tiling, plan
 
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
@@ -312,6 +313,8 @@ class Restorer:
         soft = not self.exact_tiles and len(rows) * len(cols) > 1
         feather = Blend(colour, rows, cols, tiling.margin // 2) if soft else None
         done, total = 0, len(rows) * len(cols)
+        whole = self._engine.whole_path
+        maps = None if whole is None else whole.maps(colour, scene)
         for index, row in enumerate(rows):
             bottom = row.reach_stop - row.reach_start
             strip[row.inside.start : bottom] = colour[row.start : row.reach_stop]
@@ -321,7 +324,10 @@ class Restorer:
                 if state is not None:
                     reach = slice(row.reach_start, row.reach_stop)
                     last = to_planes(state[reach, col.reach_start : col.reach_stop])
-                restored = self._restore_window(window, treatment, scene, last)
+                place = None
+                if maps is not None:
+                    place = Place.of(maps, row.reach_start, col.reach_start, (height, width))
+                restored = self._restore_window(window, treatment, scene, last, place)
                 if feather is not None:
                     feather.add(index, number, restored)
                 else:
@@ -344,10 +350,11 @@ class Restorer:
         treatment: _Treatment,
         scene: Scene,
         state: NDArray[np.float32] | None,
+        place: Place | None,
     ) -> NDArray[np.float32]:
         """One window restored, (h, w, 3 or 1) in [0, 1]; state (1, 3, h, w)."""
         image = to_planes(window)
-        restored = self._engine.run(image, scene, state)[0]
+        restored = self._engine.run(image, scene, state, place)[0]
         if treatment.grey:
             restored = keep_colour(image[0], restored)
         if treatment.hold:

@@ -22,6 +22,8 @@ def grow_from(small: PlainUNet, large: PlainUNet) -> None:
     for name, value in large.state_dict().items():
         if name in held:
             _embed(_out_first(name, held[name]), _out_first(name, value))
+        elif name.startswith("thumbnail."):
+            pass  # a new one changes nothing yet
         elif ".conv2." in name and name.endswith((".weight", ".bias")):
             # A block that the small network lacks adds nothing to the channels that it has.
             value[: _old_channels(small, name)] = 0.0
@@ -38,7 +40,8 @@ def _embed(old: Tensor, new: Tensor) -> None:
 
 def _out_first(name: str, value: Tensor) -> Tensor:
     """A transposed convolution's kernel is (C_in, C_out, 2, 2), all others (C_out, C_in, ...)."""
-    return value.transpose(0, 1) if name.startswith("up.") and value.dim() == 4 else value
+    transposed = name.removeprefix("thumbnail.").startswith("up.")
+    return value.transpose(0, 1) if transposed and value.dim() == 4 else value
 
 
 def _old_channels(small: PlainUNet, name: str) -> int:
@@ -59,6 +62,7 @@ def _refuse_shrinking(small: PlainUNet, large: PlainUNet) -> None:
         len(old.widths) != len(new.widths)
         or any(after < before for before, after in pairs)
         or (old.diagnosis_width == 0) != (new.diagnosis_width == 0)
+        or old.thumbnail_widths not in ((), new.thumbnail_widths)
         or new.degradations[: len(old.degradations)] != old.degradations
     ):
         raise ValueError(

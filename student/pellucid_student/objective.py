@@ -35,13 +35,19 @@ Restore = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [-1, 1] -> same
 
 
 class StudentLoss:
-    """The loss of one step. teacher: its restored pictures, or None.
+    """The loss of one step. teacher: its restored pictures, or None. detailed: False: of a network
+    of two scales, what sees the whole picture alone.
 
     progress: 0..1 of the run, set by whoever watches it; the teacher's weight follows it.
     """
 
-    def __init__(self, losses: Losses | None = None, teacher: Restore | None = None) -> None:
-        self.losses = losses or Losses()
+    def __init__(
+        self,
+        losses: Losses | None = None,
+        teacher: Restore | None = None,
+        detailed: bool = True,
+    ) -> None:
+        self.losses, self.detailed = losses or Losses(), detailed
         asked = max(self.losses.teacher, self.losses.teacher_end) > 0.0
         self.teacher, self.progress = teacher if asked else None, 0.0
         self.st_lpips = load_st_lpips() if self.losses.perceptual else {}
@@ -49,10 +55,10 @@ class StudentLoss:
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """network: the student, also inside DistributedDataParallel. Returns ()."""
         target = self.teacher_picture(batch.degraded, generator)
-        seen = at_some_call(network, batch, generator, self.losses.later)
+        seen = at_some_call(network, batch, generator, self.losses.later, self.detailed)
         scene = given_scene(network, seen, generator)
-        given = (seen.degraded,) if scene is None else (seen.degraded, scene)
-        return self.value(network(*given).float(), batch.clean, target)
+        restored = one_call(network, seen, scene, self.detailed)
+        return self.value(restored.float(), batch.clean, target)
 
     def teacher_picture(self, degraded: Tensor, generator: torch.Generator) -> Tensor | None:
         """What the teacher makes of a batch, if it is asked in this step."""
@@ -84,22 +90,49 @@ class EnlargingLoss(StudentLoss):
         return self.value(network(batch.degraded).float(), batch.clean, target)
 
 
+def one_call(
+    network: nn.Module, batch: Batch, scene: Tensor | None = None, detailed: bool = True
+) -> Tensor:
+    """What one call makes of a batch's degraded pictures, (B, 3, H, W), unclipped."""
+    given: list[Any] = [batch.degraded]
+    if batch.thumbnail is not None or not detailed:
+        given += [scene, batch.thumbnail, batch.window, detailed]
+    elif scene is not None:  # of one scale, or pictures that are whole
+        given.append(scene)
+    restored: Tensor = network(*given)
+    return restored
+
+
 @torch.no_grad()
-def half_restored(network: nn.Module, degraded: Tensor, weight: float) -> Tensor:
-    """weight·I_in + (1 - weight)·network(I_in): what a later call sees, (B, 3, H, W)."""
-    estimate: Tensor = network(degraded).float()
-    return estimate + weight * (degraded - estimate)
+def half_restored(network: nn.Module, batch: Batch, weight: float, detailed: bool = True) -> Batch:
+    """weight·I_in + (1 - weight)·network(I_in) in place of the degraded pictures: what a later call
+    sees. Whole pictures, of which a part alone is restored, are so without detail."""
+    estimate = one_call(network, batch, detailed=detailed)
+    changed = replace(batch, degraded=_between(estimate, batch.degraded, weight))
+    if batch.thumbnail is None:
+        return changed
+    estimate = one_call(network, Batch(batch.thumbnail, batch.thumbnail), detailed=False)
+    return replace(changed, thumbnail=_between(estimate, batch.thumbnail, weight))
+
+
+def _between(estimate: Tensor, given: Tensor, weight: float) -> Tensor:
+    estimate = estimate.float()
+    return estimate + weight * (given - estimate)
 
 
 def at_some_call(
-    network: nn.Module, batch: Batch, generator: torch.Generator, later: float
+    network: nn.Module,
+    batch: Batch,
+    generator: torch.Generator,
+    later: float,
+    detailed: bool = True,
 ) -> Batch:
     """The batch as a first call gets it or, a share `later` of the time, as a later one does."""
     draw, how_far = torch.rand(2, generator=generator).tolist()
     if draw >= later:
         return batch
     weight = LEAST_INPUT_WEIGHT + (1.0 - LEAST_INPUT_WEIGHT) * how_far
-    return replace(batch, degraded=half_restored(network, batch.degraded, weight))
+    return half_restored(network, batch, weight, detailed)
 
 
 @torch.no_grad()

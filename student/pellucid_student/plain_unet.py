@@ -10,6 +10,8 @@ Notable choices, each for a device
   of what is wrong with it (estimator.py), which may be told by hand: it becomes one code that
   enters as a bias per channel of every level, as one inside every block (its gate) and as a tone
   curve on the input.
+- Haze and darkness are of the whole picture but not alike everywhere: networks of two scales have
+  a second, smaller U-Net for the whole picture (thumbnail.py), which refines the tone curve.
 
 What it is: the noise-free, deterministic form of DiffUIR's sampler. Without noise a state of that
 sampler is a mix of the degraded picture and the estimates so far, itself a picture, so a step is
@@ -29,6 +31,7 @@ from .classifier import TaskClassifier
 from .estimator import MULTIPLE, Estimator, ReadAmounts
 from .layers import Chain, RepConv
 from .scene import BAND, SCENE_SIZE, measure_scene
+from .thumbnail import ThumbnailNet, changed, enlarge, fit, shrink
 
 # What the classifier of the first weights tells apart; files without names of their own have these.
 FIRST_DEGRADATIONS = ("rain", "lowlight", "haze", "snow", "blur", "noise", "clean")
@@ -40,6 +43,7 @@ class PlainUNetConfig:
 
     diagnosis_width: of the classifier that networks made before the estimator have in its place; 0:
     the estimator. degradations: what either of them tells, in the order of its outputs.
+    thumbnail_widths: of the network for the whole picture, from half of its grid down; (): none.
     """
 
     widths: tuple[int, ...] = (32, 64, 96, 80)
@@ -48,6 +52,7 @@ class PlainUNetConfig:
     code_width: int = 64
     diagnosis_width: int = 0
     degradations: tuple[str, ...] = DEGRADATIONS
+    thumbnail_widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         levels = len(self.widths)
@@ -83,6 +88,7 @@ class PlainUNetConfig:
             code_width=int(entries["code_width"]),
             diagnosis_width=int(entries["diagnosis_width"]),
             degradations=tuple(entries.get("degradations", FIRST_DEGRADATIONS)),
+            thumbnail_widths=tuple(entries.get("thumbnail_widths", ())),
         )
 
 
@@ -91,7 +97,19 @@ NANO = PlainUNetConfig((32, 48, 32, 32))  # what pruning tiny gives
 PICO = PlainUNetConfig((16, 32, 32), (1, 1, 1), (1, 1), code_width=24)
 # Too large for a phone: a teacher of the others, 5 times the parameters and 4 times the operations.
 LARGE = PlainUNetConfig((64, 112, 160, 192), (1, 1, 2, 2), (2, 2, 2), code_width=96)
-PRESETS = {"tiny": TINY, "nano": NANO, "pico": PICO, "large": LARGE}
+# Two scales: what pruning leaves of the body, and a network for the whole picture.
+TINY_TWO_SCALE = PlainUNetConfig((32, 64, 64, 32), thumbnail_widths=(24, 32, 48, 64))
+NANO_TWO_SCALE = PlainUNetConfig((32, 48, 16, 16), thumbnail_widths=(16, 16, 24, 24))
+PICO_TWO_SCALE = PlainUNetConfig((16, 32), (1, 1), (1,), code_width=16, thumbnail_widths=(8, 8, 8))
+PRESETS = {
+    "tiny": TINY,
+    "nano": NANO,
+    "pico": PICO,
+    "tiny-two-scale": TINY_TWO_SCALE,
+    "nano-two-scale": NANO_TWO_SCALE,
+    "pico-two-scale": PICO_TWO_SCALE,
+    "large": LARGE,
+}
 
 
 class PlainUNet(nn.Module):
@@ -136,16 +154,57 @@ class PlainUNet(nn.Module):
         self.curve = nn.Linear(config.code_width, 9)
         nn.init.zeros_(self.curve.weight)
         nn.init.zeros_(self.curve.bias)
+        self.thumbnail: ThumbnailNet | None = None
+        if config.thumbnail_widths:
+            self.thumbnail = ThumbnailNet(config.thumbnail_widths, config.code_width)
 
-    def forward(self, picture: Tensor, scene: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        picture: Tensor,
+        scene: Tensor | None = None,
+        thumbnail: Tensor | None = None,
+        window: Tensor | None = None,
+        detailed: bool = True,
+    ) -> Tensor:
         """One call: what the picture should be, (B, 3, H, W) in [-1, 1] -> same, unclipped.
 
         scene: (B, scene_size) of the whole picture, if `picture` is a part of it or mirrored;
         None: measure it here.
+        thumbnail, window: of the whole picture, (B, 3, GRID, GRID), if `picture` is a part of it,
+        and where it lies in it (`thumbnail.enlarge`). For networks of two scales.
+        detailed: False: of pictures on the grid, (B, 3, GRID, GRID), what the whole picture's path
+        alone makes of every cell.
         """
         code = self.scene_code(self.scene_of(picture) if scene is None else scene)
-        toned = self.tone(picture, code)
+        if not detailed:
+            return 2.0 * changed(*self._change_of(picture, code))[0] - 1.0
+        maps = None
+        if self.thumbnail is not None and thumbnail is None:
+            maps = self.maps_of(shrink(picture), code)
+        elif thumbnail is not None:
+            maps = self._maps_of_parts(thumbnail, code)
+        toned = self.tone(picture, code, maps, window)
         return toned + self.detail(torch.cat([picture, toned], dim=1), code)
+
+    def maps_of(self, thumbnail: Tensor, code: Tensor) -> Tensor:
+        """How the intensity changes over the whole picture, beyond the tone curve: slope and
+        offset, (B, 6, GRID, GRID), from (B, 3, GRID, GRID) in [-1, 1]. For networks of two scales.
+        """
+        return fit(*self._change_of(thumbnail, code))
+
+    def _change_of(self, thumbnail: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """The toned picture in [0, 1], and the log-gain and offset of each of its cells."""
+        assert self.thumbnail is not None
+        curved = self._curved(thumbnail, code)
+        pictures = torch.cat([thumbnail, 2.0 * curved - 1.0], dim=1).to(code.dtype)
+        return curved, self.thumbnail(pictures, code).to(curved.dtype)
+
+    def _maps_of_parts(self, thumbnail: Tensor, code: Tensor) -> Tensor:
+        """`maps_of`, once for parts of one picture that follow each other, with the first's code:
+        what is seen whole would cost more than all the rest of a training step."""
+        whole, place = torch.unique_consecutive(thumbnail, return_inverse=True, dim=0)
+        first = torch.searchsorted(place, torch.arange(len(whole), device=place.device))
+        return self.maps_of(whole, code[first])[place]
 
     def scene_of(self, picture: Tensor) -> Tensor:
         """Scene vector of pictures in [-1, 1]: (B, 3, H, W) -> (B, scene_size)."""
@@ -210,16 +269,34 @@ class PlainUNet(nn.Module):
         bias: Tensor = self.bias[level](code)[:, :, None, None]  # (B, C, 1, 1)
         return bias
 
-    def tone(self, condition: Tensor, code: Tensor) -> Tensor:
-        """Global tone curve per channel, on [0, 1]:  y = s·g·v / (1 + (g - 1)·v) + o.
+    def tone(
+        self,
+        picture: Tensor,
+        code: Tensor,
+        maps: Tensor | None = None,
+        window: Tensor | None = None,
+    ) -> Tensor:
+        """The picture with its intensity set right, (B, 3, H, W) in [-1, 1] -> same, unclipped.
+
+        maps: of `maps_of`, for networks of two scales; window: see `thumbnail.enlarge`.
+        """
+        toned = self._curved(picture, code)
+        if maps is not None:
+            maps = enlarge(maps, picture.shape[2], picture.shape[3], window)
+            slope, offset = maps.chunk(2, dim=1)  # (B, 3, H, W)
+            toned = slope * toned + offset
+        return 2.0 * toned - 1.0
+
+    def _curved(self, picture: Tensor, code: Tensor) -> Tensor:
+        """Global tone curve per channel, [-1, 1] -> [0, 1]:  y = s·g·v / (1 + (g - 1)·v) + o.
 
         g is the gain at black; g = s = 1, o = 0 is the identity and the curve's start value.
         """
-        log_gain, scale, offset = self.curve(code)[:, :, None, None].chunk(3, dim=1)
+        log_gain, scale, offset = self.curve(code)[:, :, None, None].to(picture.dtype).chunk(3, 1)
         gain = torch.exp(log_gain.clamp(-2.0, 4.0))  # (B, 3, 1, 1)
-        v = (condition + 1.0) / 2.0
+        v = (picture + 1.0) / 2.0
         curved: Tensor = v * ((1.0 + scale) * gain) / (1.0 + (gain - 1.0) * v) + offset
-        return 2.0 * curved - 1.0
+        return curved
 
 
 def receptive_radius(config: PlainUNetConfig) -> int:

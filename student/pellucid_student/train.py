@@ -11,6 +11,7 @@ from pellucid_teacher.data.clips import Clips
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Samples
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
+from pellucid_teacher.data.wholes import Parts, Wholes
 from pellucid_teacher.training.checkpoint import averaged_weights, run_so_far
 from pellucid_teacher.training.loop import StepReport, TrainConfig, train
 
@@ -29,7 +30,7 @@ from .weights import Provenance, begin_from, continued, save_student
 # gates that the code turns into: they shut a unit faster than its kernel can learn.
 SCENE_PATH = r"read_scene|read_amounts|read_diagnosis|code|curve"
 # The body's kernels; gates, and stem and head, which touch pixels, stay with Adam.
-BODY = r"(encoder|decoder|down|up)\..*(?<!gate\.)weight"
+BODY = r"(thumbnail\.)?(encoder|decoder|down|up)\..*(?<!gate\.)weight"
 STUDENT_TRAIN = TrainConfig(
     fast=SCENE_PATH, fast_scale=5.0, muon=BODY, muon_scale=3.0, muon_decay=0.1
 )
@@ -42,7 +43,8 @@ class RunConfig:
     start: weights of this size or smaller to begin from, or None. crop: side of a training crop,
     px. mix: shares of the tasks. clip_frames: frames of a training clip, for video; 0: photos.
     new_estimator: train it anew even where `start` brings one, because the degradations are others
-    now.
+    now. whole: of a network of two scales, only what sees the whole picture learns, on whole
+    pictures reduced to its grid.
     """
 
     network: PlainUNetConfig = TINY
@@ -53,6 +55,7 @@ class RunConfig:
     mix: TaskMix = field(default_factory=TaskMix)
     clip_frames: int = 0
     new_estimator: bool = False
+    whole: bool = False
 
 
 def train_student(
@@ -66,12 +69,19 @@ def train_student(
     """Train or resume a student in `folder`; every report's `average` is the student to keep.
 
     minutes, began: as of `training.loop.train`.
-    Raises ValueError for clips with a teacher or an optional loss term, which they do without.
+    Raises ValueError for clips with a teacher or an optional loss term, which they do without, and
+    for `whole` with a network that does not see the whole picture, or with a teacher or clips.
     """
     training = config.train
     torch.manual_seed(training.seed)
     network = PlainUNet(config.network)
-    loss = StudentLoss(config.losses, None if teacher is None else teacher.restore)
+    if config.whole and (network.thumbnail is None or teacher or config.clip_frames):
+        raise ValueError(
+            "whole pictures are learnt from by networks of two scales, such as --preset "
+            "tiny-two-scale, without a teacher and without clips"
+        )
+    restore = None if teacher is None else teacher.restore
+    loss = StudentLoss(config.losses, restore, detailed=not config.whole)
     synthesis = Synthesis(corpus, config.crop, config.mix, training.batch_size)
     samples: Samples = synthesis
     chosen: Loss = loss
@@ -79,6 +89,8 @@ def train_student(
         if teacher is not None or config.losses.perceptual:
             raise ValueError("clips are learnt without a teacher and without optional loss terms")
         samples, chosen = Clips(synthesis, config.clip_frames), temporal_loss
+    elif network.thumbnail is not None:
+        samples = Wholes(synthesis) if config.whole else Parts(synthesis)
 
     def show() -> None:
         look(network, synthesis, training)
@@ -89,9 +101,12 @@ def train_student(
         if config.new_estimator and network.estimator is not None:
             network.estimator.forget()
         prepare_estimator(network, synthesis, training, minutes)
-        if config.start is not None:
+        if config.start is not None and not config.whole:
             revive_levels(network, show)
             revive(network, show, training.seed)
+    if config.whole and network.thumbnail is not None:
+        network.requires_grad_(False)
+        network.thumbnail.requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # A step's progress must be known before the step, also for the first one after a resume.
     step, elapsed = run_so_far(folder)
@@ -99,7 +114,9 @@ def train_student(
         step / training.steps, 0.0 if minutes is None else elapsed / (60.0 * minutes)
     )
     reports = train(Student(network, chosen), samples, training, folder, minutes, began)
-    for report in kept_alive(reports, network, show, training.seed):
+    if not config.whole:  # the body's dead units stay as they are, like all of it
+        reports = kept_alive(reports, network, show, training.seed)
+    for report in reports:
         loss.progress = max(report.progress, report.step / training.steps)
         yield report
 
@@ -148,6 +165,8 @@ def _recipe(config: RunConfig, teacher: FrozenTeacher | None) -> str:
         if config.clip_frames
         else f"photos, {config.losses.later:g} of the batches half-restored"
     )
+    if config.whole:
+        drawn = f"whole pictures on a grid, what sees them alone, {drawn}"
     return (
         f"{'ground truth only' if teacher is None else 'teacher and ground truth'}, {drawn}, "
         f"{f'ST-LPIPS {config.losses.perceptual:g}, ' if config.losses.perceptual else ''}"

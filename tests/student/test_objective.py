@@ -50,7 +50,7 @@ def test_the_first_call_is_trained_on_the_picture_as_it_is() -> None:
 
 def test_a_later_call_sees_the_picture_half_restored() -> None:
     data, model = batch(), HalfWay(batch().clean)
-    seen = half_restored(model, data.degraded, 0.6)
+    seen = half_restored(model, data, 0.6).degraded
     assert torch.allclose(seen, 0.8 * data.degraded + 0.2 * data.clean, atol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_no_gradient_flows_into_the_call_before() -> None:
             return (1.0 - self.w) * picture
 
     model = Scale()
-    seen = half_restored(model, data.degraded, 0.5)
+    seen = half_restored(model, data, 0.5).degraded
     (through,) = torch.autograd.grad(model(seen).sum(), model.w)
     assert torch.allclose(through, -(0.95 * data.degraded).sum(), rtol=1e-4)
 

@@ -31,18 +31,25 @@ class HeldOut:
     folder: Path
 
     @staticmethod
-    def split(
-        corpus: "Corpus", folder: Path, draw: "Callable[[Corpus, int], Samples] | None" = None
+    def load(
+        data: str,
+        leave_out: frozenset[str],
+        folder: Path,
+        draw: "Callable[[Corpus, int], Samples] | None" = None,
     ) -> "tuple[Corpus, HeldOut | None]":
-        """(the corpus to train on, the rest); everything and None where there are few photos.
+        """(the corpus to train on, without the files that `is_held` names; the rest); everything
+        and None where there are few photos.
 
         draw: see `Recipe.draw`; None: crops of every task of the synthesis.
         """
-        from pellucid_student.validation import ValidationCrops, hold_out
+        from pellucid_student.validation import ValidationCrops
+        from pellucid_teacher.data.corpus import is_held
+        from pellucid_teacher.data.shards import open_corpus
 
-        if len(corpus.clean) < FEWEST:
-            return corpus, None
-        learnt, held = hold_out(corpus)
+        held = open_corpus(data, leave_out, is_held)
+        learnt = open_corpus(data, leave_out, lambda path: not is_held(path))
+        if len(learnt.clean) + len(held.clean) < FEWEST or not held.clean or not learnt.clean:
+            return open_corpus(data, leave_out), None
         if draw is None:
             return learnt, HeldOut(ValidationCrops.draw(held, _CROPS, _SIDE), folder)
         crops = ValidationCrops.of(draw(held, _SIDE), "crops", _CROPS_OF_ONE_TASK)

@@ -31,10 +31,16 @@ Licence = Annotated[
 Dev = Annotated[Path | None, typer.Option("--dev", help="Sets to watch, never trained on.")]
 DevEvery = Annotated[int, typer.Option(min=1, help="Steps between looks at the sets.")]
 HoldOut = Annotated[
-    bool, typer.Option(help="Without --dev: keep a tenth of the photos unseen, to measure on.")
+    bool, typer.Option(help="Without --dev: keep a sixth of the files unseen, to measure on.")
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Samples a process.")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help="bf16 autocast.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="auto, float32 or bfloat16 (autocast); auto: what a short timing says is faster."
+    ),
+]
 Compile = Annotated[
     bool, typer.Option("--compile", help="Faster steps by torch.compile; needs a C++ compiler.")
 ]

@@ -30,7 +30,7 @@ PRINT_EVERY = 100
 class Session:
     """data: training folder, or a folder or address of shards. out: run folder. leave_out: folders
     under clean/ that stay unseen. dev: sets to measure on every `dev_every` steps, or None.
-    hold_out: without `dev`, keep a tenth of the photos out of the training to measure on.
+    hold_out: without `dev`, keep a sixth of the files (`is_held`) unseen, to measure on.
     draw: what is drawn of them, as `Recipe.draw`; None: every task of the synthesis.
     began: `time.monotonic()` at which the command began; loading counts as time of the training."""
 
@@ -60,11 +60,12 @@ class Session:
         last: StepReport | None = None
         try:
             console.print(f"loading pictures from {self.data}", highlight=False)
-            corpus = open_corpus(self.data, frozenset(self.leave_out))
             dev = None if self.dev is None else DevSet.load(self.dev, pairs=2)
-            held = None
+            left, held = frozenset(self.leave_out), None
             if dev is None and self.hold_out:
-                corpus, held = HeldOut.split(corpus, self.out, self.draw)
+                corpus, held = HeldOut.load(self.data, left, self.out, self.draw)
+            else:
+                corpus = open_corpus(self.data, left)
             monitor = Monitor(self.out, dev, self.dev_every)
             columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
             remaining = TimeRemainingColumn()

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pellucid_teacher.data.corpus import Corpus
     from pellucid_teacher.training.loop import StepReport
 
-PRESET_HELP = "tiny, nano, pico, large (a teacher); sr4 enlarges x4, sr4-real what is not clean."
+PRESET_HELP = (
+    "tiny, nano, pico, each also with -two-scale, large (a teacher); sr4 enlarges x4, sr4-real "
+    "what is not clean."
+)
 
 
 def student(
@@ -51,11 +54,18 @@ def student(
     new_estimator: Annotated[
         bool, typer.Option("--new-estimator", help="Of --start: learn it anew, not only the rest.")
     ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Of a network of two scales: learn only what sees the whole picture."
+        ),
+    ] = False,
     lr: options.Rate = None,
     share: options.Share = None,
     seed: options.Seed = 1,
     workers: options.Workers = 1,
     batch: options.BatchSize = None,
+    precision: options.Precision = "auto",
     bf16: options.Bf16 = False,
     compile_: options.Compile = False,
     leave_out: options.LeaveOut = None,
@@ -70,13 +80,15 @@ def student(
     from pellucid_student.enlarging import EnlargingConfig, keep_enlarger, train_enlarger
     from pellucid_student.frozen_teacher import load_frozen_teacher
     from pellucid_student.plain_unet import PRESETS
+    from pellucid_student.precision import PRECISIONS, choose_bf16
     from pellucid_student.train import RunConfig, keep_student, train_student
     from pellucid_teacher.systems import kinds_with
 
     known(preset, {**PRESETS, **ENLARGING})
+    known(precision, dict.fromkeys(PRECISIONS))
     enlarges = preset in ENLARGING
-    if enlarges and (clips or share or new_estimator):
-        raise typer.BadParameter(f"{preset} takes no --clips, --share or --new-estimator")
+    if enlarges and (clips or share or new_estimator or whole):
+        raise typer.BadParameter(f"{preset} takes no --clips, --share, --new-estimator, --whole")
     if clips == 1 or (clips and (from_teacher is not None or loss_term)):
         raise typer.BadParameter("--clips needs at least 2 frames, and learns without a teacher")
     config: RunConfig | EnlargingConfig
@@ -84,7 +96,9 @@ def student(
         if enlarges:
             config = ENLARGING[preset]
         else:
-            config = RunConfig(PRESETS[preset], clip_frames=clips, new_estimator=new_estimator)
+            config = RunConfig(
+                PRESETS[preset], clip_frames=clips, new_estimator=new_estimator, whole=whole
+            )
             config = replace(config, mix=config.mix.with_shares(share or []))
         config = replace(
             config,
@@ -95,7 +109,6 @@ def student(
                 config.train,
                 workers=workers,
                 batch_size=batch or config.train.batch_size,
-                bf16=bf16,
                 compile=compile_,
                 seed=seed,
                 lr=lr or config.train.lr,
@@ -110,6 +123,11 @@ def student(
             teacher = load_frozen_teacher(from_teacher, teacher_steps, kinds_with(system))
         except ValueError as error:
             raise PellucidError(str(error)) from error
+    asked = "bfloat16" if bf16 else precision
+    timed = None if isinstance(config, EnlargingConfig) else config.network
+    coarse, why = choose_bf16(asked, timed, config.train, config.crop, out)
+    print(f"precision: {why}")
+    config = replace(config, train=replace(config.train, bf16=coarse))
     draw = config.samples if isinstance(config, EnlargingConfig) else None
     session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out, draw)
 

@@ -1,14 +1,16 @@
 """Student weights -> one ONNX file that is compared with torch before it gets its name.
 
-The graph has one required input, `input`. The scene code is an overridable initializer: a host that
-knows only `input` gets it measured inside, while a tiling runtime measures it once and feeds it.
+The graph has one required input, `input`. The scene code, and the maps of students of two scales,
+are overridable initializers: a host that knows only `input` gets them measured inside, while a
+tiling runtime measures them once and feeds them.
 """
 
+import base64
 import json
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,8 @@ from onnx import numpy_helper
 from pellucid.engine import session_options
 from pellucid.estimator import KEY as ESTIMATOR_KEY
 from pellucid.size import Size
-from pellucid_student.estimator import Estimator
+from pellucid.thumbnail import GRID
+from pellucid.thumbnail import KEY as THUMBNAIL_KEY
 from pellucid_student.plain_unet import PlainUNet
 from pellucid_student.weights import AnyStudent, Provenance
 
@@ -31,6 +34,7 @@ from ..restoration import (
     AnyRestoration,
     FrameRestoration,
     ImageRestoration,
+    WholePath,
     make_restoration,
 )
 from ..thresholds import FLOAT_FLOOR_DB, ParityError, agreement_db
@@ -85,8 +89,7 @@ def write_onnx(
     restoration = restoration.eval()
     model = to_onnx(restoration, model_card)
     rewrite_for_devices(model)
-    if restoration.unmeasured is not None:
-        measure_on_demand(model)
+    measure_on_demand(model)
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
     parity = _parity_db(data, restoration)
@@ -123,24 +126,26 @@ def to_onnx(
         module, axes = ImageRestoration(restoration).eval(), (1, 2)
         levels = (examples["input"] * 255.0).to(torch.uint8)
         examples = {"input": levels.permute(0, 2, 3, 1).contiguous()}
-    unmeasured, free_axes = restoration.unmeasured, None if size else axes
-    if unmeasured is not None:
-        examples["scene"] = unmeasured
-    model = _trace(module, examples, free_axes)
-    _finish(model, unmeasured, free_axes)
-    embed_card(model, model_card, getattr(restoration.student, "estimator", None))
+    free_axes = None if size else axes
+    model = _trace(module, examples, restoration.defaults, free_axes)
+    _finish(model, restoration.defaults, free_axes)
+    embed_card(model, model_card, restoration.student)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def _trace(
-    module: torch.nn.Module, examples: dict[str, torch.Tensor], free_axes: tuple[int, int] | None
+    module: torch.nn.Module,
+    examples: dict[str, torch.Tensor],
+    defaults: Mapping[str, torch.Tensor],
+    free_axes: tuple[int, int] | None,
 ) -> onnx.ModelProto:
-    """examples: the arguments by name, pictures and then, if there is one, `scene`."""
+    """examples: the pictures by name; defaults: the arguments after them, of fixed shapes."""
     dynamic = None
     if free_axes is not None:
         free: dict[int, object] = dict.fromkeys(free_axes, torch.export.Dim.DYNAMIC)
-        dynamic = {name: {} if name == "scene" else free for name in examples}
+        dynamic = dict.fromkeys(examples, free) | {name: {} for name in defaults}
+    examples = examples | dict(defaults)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports absent torchvision
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch.export, not ours to mend
@@ -163,13 +168,15 @@ def _trace(
 
 
 def _finish(
-    model: onnx.ModelProto, unmeasured: torch.Tensor | None, free_axes: tuple[int, int] | None
+    model: onnx.ModelProto,
+    defaults: Mapping[str, torch.Tensor],
+    free_axes: tuple[int, int] | None,
 ) -> None:
-    """Name the free dimensions, give `scene`, if there is one, its default."""
-    enlarged = "enlarged_" if unmeasured is None else ""
-    if unmeasured is not None:
-        model.graph.initializer.append(numpy_helper.from_array(unmeasured.numpy(), "scene"))
-    pictures = [(value, "") for value in model.graph.input if value.name != "scene"]
+    """Name the free dimensions, give the optional inputs their defaults."""
+    for name, default in defaults.items():
+        model.graph.initializer.append(numpy_helper.from_array(default.numpy(), name))
+    enlarged = "" if defaults else "enlarged_"
+    pictures = [(value, "") for value in model.graph.input if value.name not in defaults]
     for value, kind in (*pictures, (model.graph.output[0], enlarged)):
         dims = value.type.tensor_type.shape.dim
         for axis, name in zip(free_axes or (), ("height", "width"), strict=False):
@@ -179,19 +186,31 @@ def _finish(
         del held.metadata_props[:]
 
 
-def embed_card(
-    model: onnx.ModelProto, model_card: dict[str, object], estimator: Estimator | None
-) -> None:
-    """The card as `pellucid.config`, the three entries that other tools show, and the estimator as
-    a graph of its own, for who feeds `scene`."""
+def embed_card(model: onnx.ModelProto, model_card: dict[str, object], student: AnyStudent) -> None:
+    """The card as `pellucid.config`, the three entries that other tools show, and, as graphs of
+    their own for who feeds `scene` and `maps`, what measures the whole picture."""
     model.producer_name = "pellucid"
     model.doc_string = str(model_card["purpose"])
     del model.metadata_props[:]
     for key in ("id", "license", "version"):
         model.metadata_props.add(key=key, value=str(model_card[key]))
     model.metadata_props.add(key=KEY, value=json.dumps(model_card))
-    if estimator is not None:
-        model.metadata_props.add(key=ESTIMATOR_KEY, value=encoded(estimator))
+    for key, value in whole_picture_graphs(student).items():
+        model.metadata_props.add(key=key, value=value)
+
+
+def whole_picture_graphs(student: AnyStudent) -> dict[str, str]:
+    """The estimator and what makes `maps`, as far as a student has them: entries of metadata."""
+    entries: dict[str, str] = {}
+    if not isinstance(student, PlainUNet):
+        return entries
+    if student.estimator is not None:
+        entries[ESTIMATOR_KEY] = encoded(student.estimator)
+    if student.thumbnail is not None:
+        module, scene = WholePath(student).eval(), torch.rand(1, student.scene_size)
+        made = _trace(module, {"picture": torch.rand(1, 3, GRID, GRID)}, {"scene": scene}, None)
+        entries[THUMBNAIL_KEY] = base64.b64encode(made.SerializeToString()).decode("ascii")
+    return entries
 
 
 def open_session(model: bytes | Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -225,7 +244,7 @@ def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _parity_db(data: bytes, restoration: AnyRestoration) -> float:
-    """Worst PSNR between ONNX Runtime and torch, with the scene measured inside and given."""
+    """Worst PSNR between ONNX Runtime and torch, what is optional measured inside and given."""
     session = open_session(data)
     generator = torch.Generator().manual_seed(0)
     worst = np.inf
@@ -234,15 +253,14 @@ def _parity_db(data: bytes, restoration: AnyRestoration) -> float:
             name: torch.rand(1, 3, height, width, generator=generator)
             for name in restoration.pictures
         }
-        unmeasured = restoration.unmeasured
-        scenes: list[dict[str, torch.Tensor]] = [{}]
-        if unmeasured is not None:
-            given = torch.rand(unmeasured.shape, generator=generator)
-            scenes = [{"scene": unmeasured}, {"scene": given}]
-        for scene in scenes:
+        defaults = restoration.defaults
+        given = {name: torch.rand(t.shape, generator=generator) for name, t in defaults.items()}
+        if "window" in given:
+            given["window"] = torch.tensor([[8.0, 16.0, 2.0 * height + 8.0, width + 24.0]])
+        for optional in (defaults, given):
             with torch.no_grad():
-                expected = restoration(*images.values(), *scene.values()).numpy()
-            feeds = {name: value.numpy() for name, value in (images | scene).items()}
+                expected = restoration(*images.values(), *optional.values()).numpy()
+            feeds = {name: tensor.numpy() for name, tensor in (images | dict(optional)).items()}
             got = np.asarray(session.run(["output"], feeds)[0])
             worst = min(worst, agreement_db(got, expected))
     return float(worst)

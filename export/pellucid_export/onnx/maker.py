@@ -44,7 +44,7 @@ class OnnxMaker:
             source.image_io,
         )
         self._finish(made, size)
-        embed_card(made, source.card, source.estimator)
+        embed_card(made, source.card, source.student)
         return made
 
     def finished(self, precision: str, size: Size | None, image_io: bool) -> onnx.ModelProto:

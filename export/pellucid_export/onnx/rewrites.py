@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from .scene_branch import measure_always
+from .scene_branch import measure_always, reads
 
 UNSHUFFLE = [0, 1, 3, 5, 2, 4]  # (N, C, H/r, r, W/r, r) -> (N, C, r, r, H/r, W/r)
 
@@ -159,13 +159,6 @@ def _to_dcr(model: onnx.ModelProto, shuffle: onnx.NodeProto, weights: _Weights) 
             conv.input[position] = weights.changed(name, "_dcr", turned)
     _replace_attributes(shuffle, mode="DCR")
     return True
-
-
-def reads(node: onnx.NodeProto) -> list[str]:
-    """Tensors that a node reads, in the branches it holds, too; names of theirs are among them."""
-    branches = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    inner = [name for branch in branches for held in branch.node for name in reads(held)]
-    return [*node.input, *inner]
 
 
 def drop_unused(model: onnx.ModelProto) -> None:

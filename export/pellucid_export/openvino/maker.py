@@ -8,14 +8,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from pellucid.engine_openvino import SCENE
 from pellucid.engine_openvino_frames import with_byte_ports
-from pellucid.estimator import KEY as ESTIMATOR_KEY
 from pellucid.size import Size
 
 from ..card import KEY
-from ..onnx.estimator import encoded
-from ..onnx.file import Run, from_levels, to_levels
+from ..onnx.file import Run, from_levels, to_levels, whole_picture_graphs
 from ..onnx.maker import SUFFIX, OnnxMaker, tail
 from ..sensitivity import layer_of
 from ..source import ExportSource
@@ -32,8 +29,8 @@ class OpenVinoMaker:
     """Writes openvino/openvino_model.xml and .bin, the names optimum-intel looks for.
 
     OpenVINO has no inputs with defaults, and a second input would have to be fed by every program.
-    So `scene` is a constant of that name, "measure it", which pellucid's runtime turns into an
-    input when it loads the file. All others see one input, and their compiler folds the constant.
+    So what is optional is a constant of that name, "measure it", which pellucid's runtime turns
+    into an input when it loads the file. All others see one input, and their compiler folds it.
     """
 
     def __init__(self, source: ExportSource, onnx_maker: OnnxMaker) -> None:
@@ -62,16 +59,14 @@ class OpenVinoMaker:
             model = self._quantised(model, size, keep)
         if self._source.image_io:
             model = self._with_image_ports(model)
-        if self._unmeasured is not None:
-            model = self._with_scene_held(model, self._unmeasured)
+        model = self._with_defaults_held(model)
         model.input(0).set_names({"input"})  # tracing may have left a second name
         model.output(0).set_names({"output"})
         for key in ("id", "license", "version"):
             model.set_rt_info(str(self._source.card[key]), ["model_info", key])
         model.set_rt_info(json.dumps(self._source.card), ["model_info", KEY])
-        if self._source.estimator is not None:
-            graph = encoded(self._source.estimator)
-            model.set_rt_info(graph, ["model_info", ESTIMATOR_KEY])
+        for key, graph in whole_picture_graphs(self._source.student).items():
+            model.set_rt_info(graph, ["model_info", key])
         path = folder / self.place(precision, size).name
         self._openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
         return path
@@ -89,13 +84,14 @@ class OpenVinoMaker:
         return run
 
     def _float_model(self, size: Size | None, folder: Path) -> "openvino.Model":
-        """The traced float32 graph with the inputs `input` and `scene`; its constants keep the
+        """The traced float32 graph with `input` and the optional inputs; its constants keep the
         names of torch's tensors."""
         if size not in self._converted:
             path = folder / "float.onnx"
             traced = onnx.ModelProto()
             traced.CopyFrom(self._onnx.traced("fp32", size, image_io=False))
-            held = [tensor for tensor in traced.graph.initializer if tensor.name != SCENE]
+            optional = self._source.restoration.defaults
+            held = [tensor for tensor in traced.graph.initializer if tensor.name not in optional]
             del traced.graph.initializer[:]
             traced.graph.initializer.extend(held)
             onnx.save(traced, path)
@@ -119,11 +115,10 @@ class OpenVinoMaker:
         ignored = nncf.IgnoredScope(
             names=kept, types=sorted(others - {"Relu", "Result"}), validate=False
         )
-        pictures, unmeasured = self._source.calibration(size), self._unmeasured
-        scene = {} if unmeasured is None else {SCENE: unmeasured}
+        pictures, defaults = self._source.calibration(size), self._defaults
         return nncf.quantize(
             model,
-            nncf.Dataset(pictures, lambda picture: {"input": picture, **scene}),
+            nncf.Dataset(pictures, lambda picture: {"input": picture} | defaults),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pictures),
             # Its default range estimator averages over pictures and cuts off the rare bright ones.
@@ -134,9 +129,9 @@ class OpenVinoMaker:
         )
 
     @property
-    def _unmeasured(self) -> NDArray[np.float32] | None:
-        unmeasured = self._source.restoration.unmeasured
-        return None if unmeasured is None else np.asarray(unmeasured.numpy(), np.float32)
+    def _defaults(self) -> dict[str, NDArray[np.float32]]:
+        defaults = self._source.restoration.defaults.items()
+        return {name: np.asarray(value.numpy(), np.float32) for name, value in defaults}
 
     def _with_image_ports(self, model: "openvino.Model") -> "openvino.Model":
         """uint8 NHWC RGB ports; scaling, rounding and layout become part of the graph."""
@@ -147,18 +142,17 @@ class OpenVinoMaker:
         model = ov.Model([levels.output(0)], model.get_parameters(), model.get_friendly_name())
         return with_byte_ports(model)
 
-    def _with_scene_held(
-        self, model: "openvino.Model", unmeasured: NDArray[np.float32]
-    ) -> "openvino.Model":
-        """`scene` as a constant, UNMEASURED, that keeps its name."""
+    def _with_defaults_held(self, model: "openvino.Model") -> "openvino.Model":
+        """What is optional as constants that keep their names."""
         ops = self._openvino.opset13
-        port = model.input(SCENE)
-        held = ops.constant(unmeasured, self._openvino.Type.f32, name=SCENE)
-        for target in port.get_target_inputs():
-            target.replace_source_output(held.output(0))
-        model.remove_parameter(port.get_node())
-        port.set_names(set())
-        held.output(0).set_names({SCENE})
+        for name, value in self._defaults.items():
+            port = model.input(name)
+            held = ops.constant(value, self._openvino.Type.f32, name=name)
+            for target in port.get_target_inputs():
+                target.replace_source_output(held.output(0))
+            model.remove_parameter(port.get_node())
+            port.set_names(set())
+            held.output(0).set_names({name})
         model.validate_nodes_and_infer_types()
         return model
 

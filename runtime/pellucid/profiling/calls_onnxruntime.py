@@ -10,6 +10,7 @@ from ..card import read_card
 from ..engine import session_options
 from ..errors import ModelError
 from ..estimator import scene_for
+from ..thumbnail import MAPS, WINDOW, Place, open_whole_path
 from .opened import Array, Event, Opened, picture
 from .plugins import devices_of
 from .targets import Target
@@ -66,6 +67,9 @@ def open_onnxruntime(
         # As pellucid restores: measured once a picture, outside.
         pixels = feeds[ports[0].name][0].transpose(1, 2, 0)
         feeds["scene"] = scene_for(metadata, card, pixels)[None]
+        if (whole := open_whole_path(metadata, None)) is not None:
+            place = Place.of(whole.maps(pixels, feeds["scene"]), 0, 0, pixels.shape[:2])
+            feeds |= {MAPS: place.maps, WINDOW: place.window}
     used = session.get_providers()[0]
 
     def events() -> list[list[Event]]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ..card import read_card
-from ..engine_openvino import metadata_of, open_scene_port
+from ..engine_openvino import SCENE, metadata_of, open_port
 from ..errors import ModelError
 from ..estimator import scene_for
+from ..thumbnail import MAPS, WINDOW, Place, open_whole_path
 from .opened import Event, Opened, nothing, picture
 from .targets import NO_OPENVINO, Target
 
@@ -31,9 +32,15 @@ def open_openvino(
     model.reshape({0: list(feed.shape)})
     metadata = metadata_of(model)
     card = read_card(metadata, path.stem)
-    feeds = [feed]
-    if open_scene_port(openvino, model, card.scene_size) is not None:  # as pellucid restores
-        feeds.append(scene_for(metadata, card, feed[0].transpose(1, 2, 0))[None])
+    feeds, pixels = [feed], feed[0].transpose(1, 2, 0)
+    # As pellucid restores: what is measured once a picture is fed.
+    if card.scene_size and open_port(openvino, model, SCENE, [1, card.scene_size]) is not None:
+        feeds.append(scene_for(metadata, card, pixels)[None])
+    if (whole := open_whole_path(metadata, None)) is not None:
+        place = Place.of(whole.maps(pixels, feeds[-1]), 0, 0, pixels.shape[:2])
+        feeds += [place.maps, place.window]
+        for name, fed in ((MAPS, place.maps), (WINDOW, place.window)):
+            open_port(openvino, model, name, list(fed.shape))
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if target.kind == "cpu":
         settings |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}

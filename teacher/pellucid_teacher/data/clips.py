@@ -34,7 +34,7 @@ class Clips:
     photos do not move.
     """
 
-    extra = "flow"
+    extra = ("flow",)
 
     def __init__(self, synthesis: Synthesis, frames: int = 4) -> None:
         if not synthesis.corpus.clean:

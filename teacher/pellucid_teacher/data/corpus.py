@@ -97,7 +97,7 @@ def load_corpus(
     home = root / "clean" if (root / "clean").is_dir() or own else root
     seen = [p for p in read.files(home) if leave_out.isdisjoint(p.relative_to(root).parts)]
     clean = read.pictures(seen)
-    if not clean and not own and not read.faults:
+    if not _pictures(home) and not own and not read.faults:
         read.faults.append(f"{home}: no pictures found; put clean photos there")
     rain = [pair for folder in sorted(root.glob("rain-*")) for pair in read.pairs(folder)]
     corpus = Corpus(

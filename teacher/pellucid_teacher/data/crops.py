@@ -1,6 +1,6 @@
 """The same random window of registered pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -8,6 +8,9 @@ from numpy.random import Generator
 
 from .corpus import Pixels
 from .light import Image
+
+# view(registered pictures, side of a crop, rng, chance to show more of them) -> the same of each
+View = Callable[[Sequence[Pixels | Image], int, Generator, float], list[Image]]
 
 
 def crop_alike(

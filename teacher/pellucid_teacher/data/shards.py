@@ -8,7 +8,7 @@ otherwise. Any WebDataset reader reads them. Files keep their bytes unless they 
 import random
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -148,15 +148,19 @@ def _content(path: Path, side: int | None) -> bytes:
     return coded.tobytes()
 
 
-def open_corpus(address: str, leave_out: frozenset[str] = frozenset()) -> Corpus:
+def open_corpus(
+    address: str,
+    leave_out: frozenset[str] = frozenset(),
+    wanted: Callable[[Path], bool] = lambda path: True,
+) -> Corpus:
     """`load_corpus` of a training folder, of a folder of shards or of an address of shards.
 
     Raises ValueError as it does, and for shards that are missing or damaged.
     """
     if not is_shards(address):
-        return load_corpus(Path(address), leave_out)
+        return load_corpus(Path(address), leave_out, wanted)
     with unpacked(address) as folder:
-        return load_corpus(folder, leave_out)
+        return load_corpus(folder, leave_out, wanted)
 
 
 def is_shards(address: str) -> bool:

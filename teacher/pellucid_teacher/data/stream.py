@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import cv2
@@ -16,7 +16,7 @@ from .light import Image
 class Samples(Protocol):
     """What can be drawn, numbered: photos (synthesis.py) or clips (clips.py).
 
-    Where `pictures` gives three, the attribute `extra` names the Batch's field of the third.
+    Where `pictures` gives more than two, the attribute `extra` names the Batch's fields of them.
     """
 
     def pictures(self, seed: int, index: int) -> tuple[Image, ...]:
@@ -30,6 +30,8 @@ class Samples(Protocol):
 class Batch:
     """Photos, or clips of F frames, in [-1, 1]. flow: of clips, to the frame before, in pixels.
     amounts: of photos, what is known of the degradations in them, NaN where unknown.
+    thumbnail, window: of parts of photos, the whole degraded photo on a grid, and which part it is:
+    top, left, and the whole's height and width, px.
 
     degraded may be smaller than clean (enlarging), or have a mask as its fourth channel: 1 to be
     filled, -1 known.
@@ -39,11 +41,12 @@ class Batch:
     clean: Tensor  # (B, 3, H, W) or (B, F, 3, H, W)
     flow: Tensor | None = None  # (B, F - 1, H, W, 2)
     amounts: Tensor | None = None  # (B, len(DEGRADATIONS))
+    thumbnail: Tensor | None = None  # (B, 3, GRID, GRID)
+    window: Tensor | None = None  # (B, 4)
 
     def to(self, device: torch.device) -> "Batch":
-        flow = None if self.flow is None else self.flow.to(device)
-        amounts = None if self.amounts is None else self.amounts.to(device)
-        return Batch(self.degraded.to(device), self.clean.to(device), flow, amounts)
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: t.to(device) for name, t in held.items() if t is not None})
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class _Samples(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         number = self.shard.sample(self.first + index)
         degraded, clean, *extra = self.samples.pictures(self.seed, number)
-        return to_tensor(degraded), to_tensor(clean), *(torch.from_numpy(x) for x in extra)
+        named = zip(getattr(self.samples, "extra", ()), extra, strict=True)
+        rest = (to_tensor(x) if n == "thumbnail" else torch.from_numpy(x) for n, x in named)
+        return to_tensor(degraded), to_tensor(clean), *rest
 
 
 def to_tensor(image: Image) -> Tensor:
@@ -109,4 +114,4 @@ def batches(
         worker_init_fn=_leave_signals_to_parent if workers else None,
     )
     for degraded, clean, *extra in loader:
-        yield Batch(degraded, clean, **({getattr(samples, "extra", ""): extra[0]} if extra else {}))
+        yield Batch(degraded, clean, **dict(zip(getattr(samples, "extra", ()), extra, strict=True)))

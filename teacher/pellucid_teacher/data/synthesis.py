@@ -4,6 +4,7 @@ Sample number i of seed s is drawn from its own generator, default_rng([s, i]): 
 made again alone, and a resumed training goes on with exactly the samples it would have seen.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from pellucid.degradations import DEGRADATIONS
 from .blur import add_blur
 from .compound import MAIN, Amounts, Banks, amount, chosen, companions, degrade
 from .corpus import Corpus
-from .crops import crop_alike
+from .crops import View, crop_alike
 from .haze import add_haze
 from .light import Image
 from .lowlight import add_lowlight
@@ -87,9 +88,10 @@ class Synthesis:
     one task, so that a step of fixed length is a fixed share of attention, however large the task's
     errors. Streak layers, flake layers and blur kernels come from banks made once at the start, so
     that a sample costs a window of a layer instead of a large convolution.
+    view: what cuts a window of a photo, as `crop_alike` does.
     """
 
-    extra = "amounts"
+    extra = ("amounts",)
 
     def __init__(
         self,
@@ -98,12 +100,19 @@ class Synthesis:
         mix: TaskMix | None = None,
         samples_per_task: int = 8,
         bank_seed: int = 0,
+        view: View = crop_alike,
     ) -> None:
         self.corpus = corpus
-        self.crop = crop
+        self.crop, self.view = crop, view
         self.samples_per_task = samples_per_task
         self.cycle = (mix or TaskMix()).cycle()
         self.banks = Banks.draw(corpus, bank_seed)
+
+    def with_view(self, view: View, side: int) -> "Synthesis":
+        """The same tasks on other windows of the same pictures: `view`, at `side` px."""
+        other = copy.copy(self)
+        other.view, other.crop = view, side
+        return other
 
     def pictures(self, seed: int, index: int) -> tuple[Image, Image, Amounts]:
         """What a training step needs of a sample: (degraded, clean, amounts)."""
@@ -144,11 +153,11 @@ class Synthesis:
         depth = None
         if main == "haze" and self.corpus.depth and rng.random() < 0.3:
             pair = self.corpus.depth[int(rng.integers(len(self.corpus.depth)))]
-            clean, depth = crop_alike(pair, self.crop, rng, shrink=0.8)
+            clean, depth = self.view(pair, self.crop, rng, 0.8)
         else:
             photo = self.corpus.clean[int(rng.integers(len(self.corpus.clean)))]
             shrink = 0.9 if "haze" in wanted else 0.5
-            (clean,) = crop_alike((photo,), self.crop, rng, shrink)
+            (clean,) = self.view((photo,), self.crop, rng, shrink)
         degraded, amounts = degrade(clean, wanted, rng, self.banks, depth)
         return degraded, clean, amounts
 
@@ -157,23 +166,23 @@ class Synthesis:
         corpus = self.corpus
         if corpus.own and (not corpus.clean or rng.random() < OWN_SHARE):
             pair = corpus.own[int(rng.integers(len(corpus.own)))]
-            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.0)
+            degraded, clean = self.view(pair, self.crop, rng, 0.0)
             return degraded, clean
         if task == "lowlight" and corpus.lowlight and rng.random() < 0.6:
             pair = corpus.lowlight[int(rng.integers(len(corpus.lowlight)))]
-            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.7)
+            degraded, clean = self.view(pair, self.crop, rng, 0.7)
             return degraded, clean
         if task == "noise" and corpus.noise and rng.random() < 0.12:
             pair = corpus.noise[int(rng.integers(len(corpus.noise)))]
-            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.0)
+            degraded, clean = self.view(pair, self.crop, rng, 0.0)
             return degraded, clean
         if task == "haze" and corpus.depth and rng.random() < 0.4:
             photo, metres = corpus.depth[int(rng.integers(len(corpus.depth)))]
-            clean, depth = crop_alike((photo, metres), self.crop, rng, shrink=0.8)
+            clean, depth = self.view((photo, metres), self.crop, rng, 0.8)
             return add_haze(clean, rng, depth), clean
         if task == "blur" and corpus.blurred and rng.random() < 0.3:
             pair = corpus.blurred[int(rng.integers(len(corpus.blurred)))]
-            degraded, clean = crop_alike(pair, self.crop, rng, shrink=0.3)
+            degraded, clean = self.view(pair, self.crop, rng, 0.3)
             return degraded, clean
         if task == "compound":
             degraded, clean, _ = self._compound(rng)
@@ -181,7 +190,7 @@ class Synthesis:
         photo = corpus.clean[int(rng.integers(len(corpus.clean)))]
         # Haze and darkness are read off large regions: show more of the picture in a crop.
         shrink = {"haze": 0.9, "lowlight": 0.7}.get(task, 0.3)
-        (clean,) = crop_alike((photo,), self.crop, rng, shrink)
+        (clean,) = self.view((photo,), self.crop, rng, shrink)
         return self.degrade(task, clean, rng), clean
 
     def degrade(self, task: str, clean: Image, rng: Generator) -> Image:

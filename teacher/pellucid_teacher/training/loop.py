@@ -99,7 +99,7 @@ def _train(
     began: float | None,
 ) -> Iterator[StepReport]:
     called = time.monotonic()
-    accelerator = Accelerator(mixed_precision="bf16" if config.bf16 else "no")
+    accelerator = Accelerator(mixed_precision="no")
     folder.mkdir(parents=True, exist_ok=True)
     path, processes = folder / "state.pt", accelerator.num_processes
     model = system.network.to(accelerator.device)
@@ -209,7 +209,9 @@ def _step(
         generator = torch.Generator().manual_seed(
             (config.seed * 1_000_003 + step) * config.accumulate + index
         )
-        with accelerator.autocast():
+        # Not accelerate's own, which one process can never choose anew.
+        kind = accelerator.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=config.bf16):
             value = system.loss(batch.to(accelerator.device), generator) / len(micro)
         accelerator.backward(value)
         total += value.detach()
