@@ -1,6 +1,7 @@
 """`pellucid restore` and `eval` tell what was found, do what was chosen and leave what is good."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from pellucid import Photo, Restorer, read_photo
+from pellucid.image.header import EXIF
 from pellucid.video import SteadyRestorer
 from pellucid_apps.cli import app
 from pellucid_apps.evaluate.command import measure
@@ -61,6 +63,19 @@ def with_credentials(jpeg: Path) -> bytes:
     """A JPEG's bytes with content credentials, of which a note says that a result has none."""
     data, body = jpeg.read_bytes(), b"JP\0\1\0\0\0\1\0\0\0\x20jumb"
     return data[:2] + b"\xff\xeb" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+@pytest.mark.parametrize(("name", "kept"), [("good.jpg", True), ("rainy.png", False)])
+def test_only_what_is_restored_loses_its_thumbnail(
+    photos: Path, estimator_file: Path, name: str, kept: bool
+) -> None:
+    exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 1, 0, 4711)
+    photo = read_photo(photos / name)
+    photo.metadata[EXIF] = exif
+    photo.save(photos / name)
+    assert restore(photos, estimator_file).exit_code == 0
+    found = read_photo(photos.parent / "out" / name).metadata[EXIF]
+    assert found == (exif if kept else exif[:-4] + bytes(4))
 
 
 @pytest.mark.parametrize("way", ["file", "from pipe", "to pipe"])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, IptcImagePlugin
 
 from pellucid import Photo, PhotoError, Restorer, read_photo
-from pellucid.image.header import EXIF, GAMMA, RESOLUTION, TRAILER, XMP
+from pellucid.image.header import EXIF, GAMMA, RESOLUTION, TRAILER, XMP, Coding
 
 Y, X = np.mgrid[0:64:1, 0:96:1]
 PICTURE: NDArray[np.uint8] = np.stack([2 * X, 3 * Y, 250 - 2 * X], 2).astype(np.uint8)
@@ -124,6 +124,17 @@ def test_a_lossless_webp_stays_one(model_file: Path) -> None:
     result, _ = through(model_file, made("WEBP", lossless=True))
     assert result[12:16] == b"VP8L"
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(result))), PICTURE)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("alpha", [True, False])
+def test_a_webp_with_metadata_says_whether_it_has_transparency(lossless: bool, alpha: bool) -> None:
+    """The flag in VP8X (container specification 2.7): some readers go by it alone."""
+    shown = PICTURE if not alpha else np.dstack([PICTURE, PICTURE[..., 0]])
+    photo = Photo(shown.copy(), {XMP: b"<x/>"}, coding=Coding(lossless=lossless))
+    data = photo.encode(".webp")
+    assert data[12:16] == b"VP8X" and bool(data[20] & 0x10) == alpha
+    assert Image.open(io.BytesIO(data)).mode == ("RGBA" if alpha else "RGB")
 
 
 def test_colour_tags_stay_or_are_told(model_file: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from pellucid import Photo, PhotoError, read_photo
-from pellucid.image.encode import losses
+from pellucid.image.encode import losses, to_8_bits, to_16_bits
 from pellucid.image.exif import read_orientation, upright, without_thumbnail
 from pellucid.image.header import EXIF, ICC, IRB, RESOLUTION, XMP
 from pellucid.image.libjpeg_warnings import jpeg_warnings
@@ -192,6 +192,13 @@ def test_avif_size_is_known_before_decoding(monkeypatch: pytest.MonkeyPatch) -> 
 def test_thumbnail_link_is_cut_and_nothing_else() -> None:
     exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 4711)
     assert without_thumbnail(exif) == exif[:-4] + bytes(4)
+
+
+def test_sixteen_bits_are_rounded_to_the_nearest_eight() -> None:
+    codes = np.arange(65536, dtype=np.uint16)
+    assert np.array_equal(to_8_bits(codes), np.rint(codes / 257.0))
+    assert np.array_equal(to_8_bits(codes / np.float32(65535)), np.rint(codes / 257.0))
+    assert np.array_equal(to_16_bits(codes / np.float64(65535)), codes)
 
 
 def test_encoding_leaves_the_pixels_as_they_were() -> None:
