@@ -112,8 +112,9 @@ def one(engine: str, source: Path, out: Path, workers: int) -> None:
     settings = Settings(str(source), str(out), "pico")
     begun, marks = time.perf_counter(), []
     run = plain if engine == "plain" else find_engine(engine)
+    pool = Pool(workers, mean_bytes=fmean((source / name).stat().st_size for name in names))
     at = (len(names) // 20, len(names) - len(names) // 20)
-    for count, row in enumerate(run(names, settings, Pool(workers)), 1):
+    for count, row in enumerate(run(names, settings, pool), 1):
         assert row.status in DONE, row
         if count in at:
             marks.append((time.perf_counter(), cpu_seconds(), rss_mb()))
@@ -144,18 +145,19 @@ def throughput(
     engines: str = "local,dask,ray",
     rounds: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
-    """Engines beside plain processes with the same photos, one after another.
+    """Engines and plain processes with the same photos, in turns.
 
     On cores that nobody else uses the two ratios agree; on shared ones only that of CPU time holds.
     """
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         make_photos(home / "in", photos)
+        after = call("plain", home / "in", home / "plain", workers)
         for number in range(rounds):
             for engine in engines.split(","):
-                before = call("plain", home / "in", home / f"p{number}{engine}", workers)
-                run = call(engine, home / "in", home / f"{number}{engine}", workers)
-                after = call("plain", home / "in", home / f"q{number}{engine}", workers)
+                before = after
+                run = call(engine, home / "in", home / f"{engine}{number}", workers)
+                after = call("plain", home / "in", home / f"plain{engine}{number}", workers)
                 rate, cpu = fmean((before.rate, after.rate)), fmean((before.cpu_ms, after.cpu_ms))
                 print(
                     f"{engine:5} {run.rate:6.1f} photos/s ({run.whole:.1f} with its start), plain "
@@ -181,16 +183,17 @@ def kills(
         out = home / "out"
         command = [sys.executable, "-m", "pellucid_apps", "batch", str(home / "in"), str(out)]
         command += ["-m", "pico", "--workers", "2", "--engine", engine, "--resume"]
+        environment = os.environ | {MARK: uuid.uuid4().hex}
         done = drivers = workers = 0
         while True:
-            driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
             while driver.poll() is None and done < count:
                 time.sleep(chance.uniform(0.2, 2.0))
                 if chance.random() < 0.5:
                     driver.kill()
                     drivers += driver.wait() == -signal.SIGKILL
                 else:
-                    workers += kill_a_worker(chance)
+                    workers += kill_a_worker(chance, environment[MARK].encode())
                 done = drivers + workers
             if driver.wait() == 0:
                 break
@@ -204,12 +207,13 @@ def kills(
         )
 
 
-def kill_a_worker(chance: random.Random) -> bool:
-    """SIGKILL to one process that restores."""
+def kill_a_worker(chance: random.Random, mark: bytes) -> bool:
+    """SIGKILL to one process of this run that restores."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if b"pellucid_apps.batch.worker" in (entry / "cmdline").read_bytes():
+            is_worker = b"pellucid_apps.batch.worker" in (entry / "cmdline").read_bytes()
+            if is_worker and mark in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
     with suppress(OSError, IndexError):
         os.kill(chance.choice(found), signal.SIGKILL)

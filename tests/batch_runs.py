@@ -31,7 +31,7 @@ _read = pellucid.read_photo
 def read_photo(source):
     if isinstance(source, Path):
         home, name = Path(os.environ["PELLUCID_TEST_HOME"]), source.name
-        with (home / "read.txt").open("a") as file:
+        with (home / "read.txt").open("a", errors="backslashreplace") as file:
             file.write(name + "\\n")
         if name.startswith("segv"):
             os.kill(os.getpid(), signal.SIGSEGV)

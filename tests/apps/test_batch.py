@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import time
@@ -192,6 +193,32 @@ def test_rows_of_other_settings_are_refused(runs: Runs, model_file: Path, tmp_pa
     assert runs.here(source, out, "-m", model_file).exit_code == 0
     done = runs.here(source, out, "-m", model_file, "--resume", "--strength", 0.5)
     assert "made with another model" in str(done.exception)
+
+
+def test_names_that_are_no_text_are_restored_and_reported(
+    runs: Runs, model_file: Path, tmp_path: Path
+) -> None:
+    source, out = write_photos(tmp_path / "in", "ok.png"), tmp_path / "out"
+    name, bad = os.fsdecode(b"a\xff\xc3\xa9.png"), os.fsdecode(b"bad\xff.png")
+    try:
+        shutil.copyfile(source / "ok.png", source / name)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    (source / bad).write_bytes(b"no picture")
+    options = ("-m", model_file, "--workers", 1, "--report", tmp_path / "rows.csv")
+    done = runs.run(source, out, *options)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    found = rows_of(tmp_path)
+    assert {n: row.status for n, row in found.items()} == {
+        **dict.fromkeys(["ok.png", name], rows.OK),
+        bad: rows.UNDECODABLE,
+    }
+    assert (out / name).exists() and b"a\\udcff\xc3\xa9.png" in (tmp_path / "rows.csv").read_bytes()
+    again = runs.run(source, out, *options, "--resume")
+    assert "0 photos to restore" in again.stdout
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'pellucid[parquet]'")
+    rows.write_report(tmp_path / "rows.jsonl", tmp_path / "rows.parquet")
+    assert parquet.read_table(tmp_path / "rows.parquet").num_rows == 3
 
 
 @pytest.mark.parametrize(

@@ -1,146 +1,30 @@
-"""The page of `pellucid web` in a real browser: parity with `pellucid restore`, and what may go
-wrong. One browser, small pictures, the smallest model."""
+"""The page of `pellucid web` in a real browser: parity with `pellucid restore`, metadata, controls.
+One browser, one page where nothing speaks against it, small pictures, the smallest model."""
 
 import io
-import threading
-from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from web_browser import (
+    assert_within_a_level,
+    download,
+    give,
+    in_a_browser,
+    pixels_of,
+    png,
+    scene,
+    wait_done,
+)
 
 from pellucid import Restorer
 from pellucid.image.photo import read_photo
-from pellucid_apps.web.server import open_server
-from pellucid_apps.web.site import build_site, write_site
+from pellucid_apps.demo import SAMPLES
+from pellucid_apps.web.site import build_site
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = "/usr/bin/chromium"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"{CHROMIUM} is not installed"),
-]
-PATIENCE_MS = 90_000  # a busy machine
-ARGUMENTS = [
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--enable-unsafe-swiftshader",
-]
-
-Pixels = NDArray[np.uint8]
-File = dict[str, Any]
-Routes = dict[str, Callable[[Any], None]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    server = open_server(build_site())
-    yield from _serve(server)
-
-
-def _serve(server: ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """A page in a context of its own. Requests that leave the server fail the test."""
-    contexts, foreign = [], []
-
-    def opened(url: str, routes: Routes | None = None, **settings: Any) -> Any:
-        context = browser.new_context(accept_downloads=True, **settings)
-        context.set_default_timeout(PATIENCE_MS)
-        contexts.append(context)
-        page = context.new_page()
-        origin = url[: url.index("/", 8)]
-        page.on(
-            "request",
-            lambda r: (
-                None if r.url.startswith((origin, "blob:", "data:")) else foreign.append(r.url)
-            ),
-        )
-        for pattern, answer in (routes or {}).items():
-            page.route(pattern, answer)
-        page.goto(url)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert foreign == []
-
-
-@pytest.fixture(scope="module")
-def restorer() -> Restorer:
-    return Restorer("pico", threads=1)
-
-
-def scene(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:
-    """Smooth colours with grain and streaks, dark on one side."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.uniform(0, 255, (5, 7, channels)).astype(np.float32)
-    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    smooth = smooth.reshape(height, width, channels) * np.linspace(0.3, 1, width)[:, None]
-    smooth[:, ::7] += 60
-    noisy = smooth + rng.normal(0, 8, smooth.shape)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-
-
-def png(pixels: Pixels, name: str = "photo.png") -> File:
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return {"name": name, "mimeType": "image/png", "buffer": buffer.getvalue()}
-
-
-def give(page: Any, *files: File) -> None:
-    page.locator("#files").set_input_files(list(files))
-
-
-def wait_done(page: Any, count: int = 1) -> None:
-    """Until so many photos are restored; if none is left to wait for, the test ends with why."""
-    marks = "document.querySelectorAll('#photos .mark"
-    page.wait_for_function(
-        f"""count => {marks}[data-state="done"]').length >= count || ({marks}').length &&
-          !{marks}:is([data-state="busy"], [data-state="queued"])').length)""",
-        arg=count,
-    )
-    names = [button.get_attribute("aria-label") for button in page.locator(".mark >> ..").all()]
-    assert page.locator('#photos .mark[data-state="done"]').count() >= count, names
-
-
-def download(page: Any) -> tuple[str, bytes]:
-    with page.expect_download() as waiting:
-        page.click("#save")
-    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
-
-
-def pixels_of(data: bytes) -> Pixels:
-    return np.asarray(Image.open(io.BytesIO(data)))
-
-
-def assert_within_a_level(got: Pixels, expected: Pixels) -> None:
-    assert got.shape == expected.shape
-    assert int(np.abs(got.astype(int) - expected).max()) <= 1
+pytestmark = in_a_browser
 
 
 def test_the_page_gives_the_pixels_of_the_command(
@@ -174,11 +58,8 @@ def test_the_page_gives_the_pixels_of_the_command(
             np.testing.assert_array_equal(got[..., 3], pixels[..., 3])
 
 
-def test_steps_and_strength_are_those_of_the_command(
-    open_page: Callable[..., Any], address: str
-) -> None:
+def test_steps_and_strength_are_those_of_the_command(page: Any) -> None:
     pixels = scene(90, 131)
-    page = open_page(address)
     give(page, png(pixels), png(scene(30, 40), "other.png"))
     wait_done(page, 2)
     page.locator("[name=steps][value='3']").check(force=True)
@@ -211,10 +92,9 @@ def switch(page: Any, name: str) -> Any:
 
 
 def test_what_is_found_is_that_of_the_command_and_can_be_switched(
-    open_page: Callable[..., Any], address: str, restorer: Restorer
+    page: Any, restorer: Restorer
 ) -> None:
     sample = next(data for name, data in build_site().items() if name.startswith("samples/rain"))
-    page = open_page(address)
     page.locator("[data-sample*=rain]").click()
     wait_done(page)
     found = restorer.look(sample)
@@ -240,13 +120,33 @@ def test_what_is_found_is_that_of_the_command_and_can_be_switched(
     assert np.abs(forced.astype(int) - without).max() > 8
 
 
+def test_photos_over_a_megapixel_are_judged_and_restored_as_by_the_command(
+    page: Any, restorer: Restorer
+) -> None:
+    """Reduced as a whole, grain in windows of the original; through several windows."""
+    pixels = scene(1010, 1061)
+    give(page, png(pixels))
+    wait_done(page)
+    assert told_amounts(page) == pytest.approx(dict(restorer.look(pixels).amounts), abs=2e-3)
+    assert_within_a_level(pixels_of(download(page)[1]), restorer(pixels))
+
+
+def test_good_photos_come_back_as_the_file_that_they_were(page: Any, restorer: Restorer) -> None:
+    clean = (SAMPLES / "clean" / "rain.jpg").read_bytes()
+    assert not restorer.look(clean).names
+    give(page, {"name": "good.jpg", "mimeType": "image/jpeg", "buffer": clean})
+    wait_done(page)
+    assert download(page) == ("good-restored.jpg", clean)
+    page.locator("#strength").fill("40")
+    assert download(page)[1] == clean
+
+
 def test_drawings_and_photos_with_all_switched_off_are_left_as_they_are(
-    open_page: Callable[..., Any], address: str, restorer: Restorer
+    page: Any, restorer: Restorer
 ) -> None:
     drawing = np.kron(np.indices((30, 40)).sum(axis=0) % 2, np.full((4, 4), 200)) + 30
     drawing = np.repeat(drawing[..., None], 3, axis=2).astype(np.uint8)  # "noise" by its pixels
     pixels = scene(61, 97)
-    page = open_page(address)
     give(page, png(drawing), png(pixels, "other.png"))
     wait_done(page, 2)
     np.testing.assert_array_equal(pixels_of(download(page)[1]), drawing)
@@ -261,14 +161,13 @@ def test_drawings_and_photos_with_all_switched_off_are_left_as_they_are(
     assert "left as it is" in facts and "nothing found" not in facts
 
 
-def test_exif_profile_and_orientation_are_kept(open_page: Callable[..., Any], address: str) -> None:
+def test_exif_profile_and_orientation_are_kept(page: Any) -> None:
     image = Image.fromarray(scene(64, 96))
     exif = Image.Exif()
     exif[0x0112], exif[0x010F], exif[0x8298] = 6, "Maker", "somebody"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=92, exif=exif, icc_profile=profile, dpi=(300, 300))
-    page = open_page(address)
     give(page, {"name": "a.b.jpeg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()})
     wait_done(page)
     name, data = download(page)
@@ -283,7 +182,7 @@ def test_exif_profile_and_orientation_are_kept(open_page: Callable[..., Any], ad
         assert sides == [64, 96]
 
 
-def test_png_metadata_are_kept(open_page: Callable[..., Any], address: str) -> None:
+def test_png_metadata_are_kept(page: Any) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     texts = PngInfo()
@@ -292,150 +191,10 @@ def test_png_metadata_are_kept(open_page: Callable[..., Any], address: str) -> N
     buffer = io.BytesIO()
     image = Image.fromarray(scene(40, 50))
     image.save(buffer, "PNG", pnginfo=texts, icc_profile=profile)
-    page = open_page(address)
     give(page, {"name": "a.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
     wait_done(page)
     result = Image.open(io.BytesIO(download(page)[1]))
     assert result.info["Author"] == "somebody" and result.info["icc_profile"] == profile
-
-
-def test_bad_files_are_told_and_the_good_one_is_restored(
-    open_page: Callable[..., Any], address: str
-) -> None:
-    good = png(scene(40, 56), "good.png")
-    cut = {**good, "name": "cut.png", "buffer": good["buffer"][:-40]}
-    huge = bytearray(good["buffer"])
-    huge[16:24] = (20000).to_bytes(4, "big") * 2
-    files = [
-        {"name": "a.txt", "mimeType": "text/plain", "buffer": b"words"},
-        {"name": "lie.jpg", "mimeType": "image/jpeg", "buffer": b"words"},
-        {"name": "empty.png", "mimeType": "image/png", "buffer": b""},
-        {"name": "scan.tif", "mimeType": "image/tiff", "buffer": b"II*\0" + bytes(99)},
-        cut,
-        {**good, "name": "huge.png", "buffer": bytes(huge)},
-        good,
-    ]
-    page = open_page(address)
-    give(page, *files)
-    page.get_by_text("a.txt: not a picture").wait_for()
-    wait_done(page)
-    expected = {
-        "lie.jpg": "not a picture that browsers read",
-        "empty.png": "the file is empty",
-        "scan.tif": "use the pellucid command",
-        "cut.png": "cut off: its end is missing",
-        "huge.png": "20000x20000 is 400 megapixels",
-    }
-    for name, message in expected.items():
-        page.locator(f"#photos button[aria-label^='{name}']").click()
-        told = page.locator("#trouble-text").inner_text()
-        assert told.startswith(f"{name}: ") and message in told
-
-
-def test_two_hundred_files_at_once_wait_for_their_turn(
-    open_page: Callable[..., Any], address: str
-) -> None:
-    small = png(scene(8, 9))
-    page = open_page(address)
-    others = ({**small, "name": f"{i}.png"} for i in range(199))
-    give(page, png(scene(1200, 1600), "long.png"), *others)
-    page.get_by_text("200 photos added").wait_for()
-    assert page.locator("#photos li").count() == 200
-    page.locator("#photos li").last.locator("button").first.click()
-    assert page.locator("#busy-text").inner_text() == "Waiting for its turn"
-    page.click("#cancel")
-    assert page.locator("#trouble-text").inner_text() == "Cancelled"
-
-
-def test_cancel_ends_a_long_run_and_the_next_one_works(
-    open_page: Callable[..., Any], address: str
-) -> None:
-    page = open_page(address)
-    give(page, png(scene(1000, 1040), "long.png"))
-    page.locator("#busy:visible").wait_for()
-    page.click("#cancel")
-    assert page.locator("#trouble-text").inner_text() == "Cancelled"
-    give(page, png(scene(40, 40), "short.png"))
-    wait_done(page)
-    assert "short.png" in page.locator("#photos [aria-current=true]").get_attribute("aria-label")
-
-
-def test_it_works_offline_once_it_was_used(open_page: Callable[..., Any], address: str) -> None:
-    page = open_page(address)
-    give(page, png(scene(40, 40)))
-    wait_done(page)
-    kept = (
-        "async () => (await (await caches.open((await caches.keys())[0])).keys()).map(r => r.url)"
-    )
-    for _ in range(100):
-        urls = page.evaluate(kept)
-        if any("model." in url for url in urls) and any(".wasm.gz" in url for url in urls):
-            break
-        page.wait_for_timeout(100)
-    page.context.set_offline(True)
-    page.reload()
-    give(page, png(scene(40, 40)))
-    wait_done(page)
-
-
-def test_a_plain_server_in_a_subfolder_gets_one_thread(
-    open_page: Callable[..., Any], tmp_path: Path, restorer: Restorer
-) -> None:
-    write_site(tmp_path / "some" / "folder")
-
-    class Plain(SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(tmp_path))
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    serving = _serve(ThreadingHTTPServer(("127.0.0.1", 0), Plain))
-    address = next(serving)
-    page = open_page(f"{address}some/folder/", service_workers="block")
-    pixels = scene(50, 60)
-    give(page, png(pixels))
-    wait_done(page)
-    assert "WebAssembly, 1 thread" in page.locator("#engine").inner_text()
-    assert_within_a_level(pixels_of(download(page)[1]), restorer(pixels))
-    page.context.close()
-    next(serving, None)
-
-
-def test_wrong_pixels_are_never_shown(open_page: Callable[..., Any], address: str) -> None:
-    def spoil(route: Any) -> None:
-        card = route.fetch().json()
-        for answer in card["answers"]:
-            answer["samples"] = [value + 0.01 for value in answer["samples"]]
-        route.fulfill(json=card)
-
-    page = open_page(address, {"**/card*.json": spoil}, service_workers="block")
-    give(page, png(scene(40, 40), "a.png"))
-    page.locator("#trouble:visible").wait_for()
-    assert "wrong pixels" in page.locator("#trouble-text").inner_text()
-    assert page.locator("#save").is_disabled()
-
-
-def test_a_gpu_that_fails_is_left_for_the_cpu(
-    open_page: Callable[..., Any], address: str, restorer: Restorer
-) -> None:
-    # The page is told of a GPU, and whoever asks for its device gets none.
-    fake = """const requestDevice = async () => { throw new Error("gone"); };
-    const adapter = { info: {}, features: new Set(), limits: {}, requestDevice };
-    Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => adapter } });
-    """
-
-    def engine(route: Any) -> None:
-        text = fake + route.fetch().text().replace("20_000", "2_000")
-        route.fulfill(body=text, content_type="text/javascript")
-
-    page = open_page(address, {"**/engine.*.mjs": engine}, service_workers="block")
-    pixels = scene(40, 40)
-    give(page, png(pixels, "a.png"))
-    wait_done(page)
-    shown = page.locator("#engine").inner_text()
-    assert shown.startswith("WebAssembly") and "not WebGPU" in shown
-    assert_within_a_level(pixels_of(download(page)[1]), restorer(pixels))
 
 
 def test_the_camera_gives_a_photo_and_is_let_go(
@@ -470,8 +229,7 @@ def test_a_phone_shows_all_and_the_divider_moves_by_touch_and_keys(
     assert page.locator("#handle").get_attribute("aria-valuenow") == "100"
 
 
-def test_every_control_has_a_name(open_page: Callable[..., Any], address: str) -> None:
-    page = open_page(address)
+def test_every_control_has_a_name(page: Any) -> None:
     give(page, png(scene(40, 40)), png(scene(40, 41), "b.png"))
     wait_done(page, 2)
     controls = page.locator("button:visible, input:visible, [role=slider]:visible")

@@ -1,12 +1,16 @@
 """A worker process seen from outside: asked for photos, started again when it dies."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +26,12 @@ KILLED = -9  # return code of SIGKILL: the kernel out of memory, or somebody els
 # A photo that crashes a worker twice does so always. A kill from outside is not its fault.
 _ATTEMPTS, _ATTEMPTS_IF_KILLED = 2, 4
 _STARTS = 5
+_AHEAD = 1  # photos that a worker is given before it has answered, so that it never waits
+_COUNT_EVERY_S = 1.0  # of processes that Linux killed; reading it takes a twentieth of a ms
 
 
 class Child:
-    """One worker process. `restore` always gives a row; `kill` may come from another thread."""
+    """One worker process. `restore` gives a row a photo; `kill` may come from another thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._models: Path | None = None
@@ -39,23 +45,41 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
         self._late = False
+        self._deadline = math.inf  # of the photo at hand, by time.monotonic()
+        self._closed = threading.Event()
+        self._kills, self._counted = 0, -math.inf
+        threading.Thread(target=self._watch, daemon=True).start()
 
-    def restore(self, name: str) -> Row:
-        """Raises PellucidError if no worker can be started, or after `kill`."""
-        attempt = 0
+    def restore(self, names: Iterable[str]) -> Iterator[Row]:
+        """A row a name, in their order. Raises PellucidError if no worker can be started, or after
+        `kill`."""
+        todo, given = iter(names), deque[str]()  # given to the worker and not answered
+        attempt = 1
         while True:
-            attempt += 1
-            kills = _out_of_memory_kills()
-            answer = self._ask(name)
-            if answer:
-                return replace(Row.from_json(answer), attempts=attempt)
+            while len(given) <= _AHEAD and (name := next(todo, None)) is not None:
+                given.append(name)
+                self._give([name])
+            if not given:
+                return
+            self._count_kills()
+            if answer := self._answer():
+                attempt, done = 1, attempt
+                yield replace(Row.from_json(answer), name=given.popleft(), attempts=done)
+                continue
             if self._stopped:
                 raise PellucidError("stopped")
             code = self._forget()
-            row = self._row_of_death(name, code, _out_of_memory_kills() > kills)
+            row = self._row_of_death(given[0], code, _out_of_memory_kills() > self._kills)
+            self._counted = -math.inf
             most = _ATTEMPTS_IF_KILLED if code == KILLED and not self._late else _ATTEMPTS
             if attempt >= most:
-                return replace(row, attempts=attempt, settings=self._settings.digest)
+                attempt, done = 1, attempt
+                given.popleft()
+                yield replace(row, attempts=done, settings=self._settings.digest)
+            else:
+                attempt += 1
+            if given:
+                self._give(given)
 
     def kill(self) -> None:
         """End the worker now, whatever it does; its unfinished result never appears."""
@@ -65,6 +89,7 @@ class Child:
 
     def close(self) -> None:
         """Let the worker end; it has no photo at hand."""
+        self._closed.set()
         process = self._process
         if process is not None:
             assert process.stdin is not None and process.stdout is not None
@@ -75,27 +100,39 @@ class Child:
         if self._models is not None:
             shutil.rmtree(self._models, ignore_errors=True)
 
-    def _ask(self, name: str) -> str:
-        """The worker's line about a photo; empty if it died of it, or was too slow."""
+    def _give(self, names: Iterable[str]) -> None:
+        """Hand names to the worker, started if need be. One that is dead is found by `_answer`."""
         process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
-        timer = threading.Timer(self._settings.timeout_s, self._end_late)
-        timer.daemon, self._late = True, False
-        timer.start()
-        try:
-            process.stdin.write(json.dumps(name) + "\n")
+        assert process.stdin is not None
+        with suppress(OSError, ValueError):  # a broken pipe
+            process.stdin.write("".join(json.dumps(name) + "\n" for name in names))
             process.stdin.flush()
+
+    def _answer(self) -> str:
+        """The worker's line about the photo at hand; empty if it died of it, or was too slow."""
+        process = self._process
+        assert process is not None and process.stdout is not None
+        self._late, self._deadline = False, time.monotonic() + self._settings.timeout_s
+        try:
             line = process.stdout.readline()
-        except (OSError, ValueError):  # a broken pipe
+        except (OSError, ValueError):
             return ""
         finally:
-            timer.cancel()
+            self._deadline = math.inf
         return line if line.endswith("\n") else ""
 
-    def _end_late(self) -> None:
-        self._late = True
-        if self._process is not None:
-            self._process.kill()
+    def _watch(self) -> None:
+        """End the worker when a photo's time is over; a thread of its own. Deadlines only move
+        away, so it need not be woken for each photo."""
+        patience = self._settings.timeout_s
+        while not self._closed.wait(min(patience, max(0.0, self._deadline - time.monotonic()))):
+            if time.monotonic() >= self._deadline and self._process is not None:
+                self._late, self._deadline = True, math.inf
+                self._process.kill()
+
+    def _count_kills(self) -> None:
+        if time.monotonic() - self._counted > _COUNT_EVERY_S:
+            self._kills, self._counted = _out_of_memory_kills(), time.monotonic()
 
     def _start(self) -> "subprocess.Popen[str]":
         """A worker that has loaded its model. One that dies before, killed from outside, is

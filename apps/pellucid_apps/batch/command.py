@@ -148,7 +148,8 @@ def batch(
         )
     finished = finished_rows(read_journal(journal), settings.digest, retry) if resume else {}
     plan = make_plan(given, results, part, overwrite, finished)
-    pool = Pool(workers or _cores() // threads or 1, address)
+    mean_bytes = plan.total_bytes / len(plan.names) if plan.total_bytes else 1.0
+    pool = Pool(workers or _cores() // threads or 1, address, mean_bytes)
     print(describe(plan), flush=True)
     if dry_run:
         if plan.names:

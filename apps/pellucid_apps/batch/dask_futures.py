@@ -18,7 +18,7 @@ from pellucid import PellucidError
 
 from . import rows
 from .child import Child
-from .pool import BLOCK, Pool, Rows
+from .pool import Pool, Rows
 from .rows import Row
 from .settings import Settings
 
@@ -48,7 +48,7 @@ class _Children(WorkerPlugin):  # type: ignore[misc]
         if child is None:
             child = self._own.child = Child(self._settings)
             self._all.append(child)
-        return [child.restore(name).to_json() for name in names]
+        return [row.to_json() for row in child.restore(names)]
 
 
 def _restore(names: Sequence[str]) -> list[str]:
@@ -64,7 +64,8 @@ def run_dask(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
     with _client(pool) as client:
         client.register_plugin(_Children(settings))
         threads = sum(client.nthreads().values())
-        todo = (names[at : at + BLOCK] for at in range(0, len(names), BLOCK))
+        size = pool.block(len(names))
+        todo = (names[at : at + size] for at in range(0, len(names), size))
         blocks: dict[Future, Sequence[str]] = {}
 
         def hand_out(block: Sequence[str]) -> Future:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .child import Child
 from .pool import Pool, Rows
@@ -11,20 +11,24 @@ from .settings import Settings
 
 
 def run_local(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
-    """One thread a worker process: it waits for its worker and hands it the next photo."""
+    """One thread a worker process: it hands photos to its worker and waits for the rows."""
     todo, taking = iter(names), threading.Lock()
     answers: queue.SimpleQueue[Row | BaseException | None] = queue.SimpleQueue()
     children = [Child(settings) for _ in range(min(pool.workers, len(names)))]
     stopping = threading.Event()
 
+    def handed_out() -> Iterator[str]:
+        while not stopping.is_set():
+            with taking:
+                name = next(todo, None)
+            if name is None:
+                return
+            yield name
+
     def serve(child: Child) -> None:
         try:
-            while not stopping.is_set():
-                with taking:
-                    name = next(todo, None)
-                if name is None:
-                    break
-                answers.put(child.restore(name))
+            for row in child.restore(handed_out()):
+                answers.put(row)
         except BaseException as error:
             answers.put(error)
         finally:

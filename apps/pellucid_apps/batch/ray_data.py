@@ -21,7 +21,7 @@ import ray.data
 from numpy.typing import NDArray
 
 from .child import Child
-from .pool import BLOCK, Pool, Rows, check_room
+from .pool import Pool, Rows, check_room
 from .rows import Row
 from .settings import Settings
 
@@ -33,7 +33,7 @@ class _Actor:
         self._child = Child(settings)
 
     def __call__(self, batch: dict[str, NDArray[np.object_]]) -> dict[str, NDArray[np.object_]]:
-        lines = [self._child.restore(name).to_json() for name in batch["name"]]
+        lines = [row.to_json() for row in self._child.restore(map(str, batch["name"]))]
         return {"row": np.array(lines, dtype=np.object_)}
 
 
@@ -48,11 +48,12 @@ def run_ray(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the meter tells the progress
         items = [{"name": name} for name in names]
-        data = ray.data.from_items(items, override_num_blocks=-(-len(names) // BLOCK))
+        size = pool.block(len(names))
+        data = ray.data.from_items(items, override_num_blocks=-(-len(names) // size))
         rows = data.map_batches(
             _Actor,
             fn_constructor_args=(settings,),
-            batch_size=BLOCK,
+            batch_size=size,
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=settings.threads,
         )

@@ -23,6 +23,8 @@ DONE = (OK, SKIPPED)
 
 _SYNC_EVERY_S = 1.0
 _ROWS_A_WRITE = 4096  # of Parquet's row groups
+# Names of files may be no text: such a byte is written as JSON's own escape, and read back from it.
+NO_TEXT = "backslashreplace"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _cut_half_line(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", errors=NO_TEXT)
         self._synced = time.monotonic()
 
     def __enter__(self) -> "Journal":
@@ -152,7 +154,7 @@ def write_report(journal: Path, report: Path) -> None:
         return
     partial = report.with_name(report.name + ".part")
     if report.suffix == ".csv":
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with partial.open("w", newline="", encoding="utf-8", errors=NO_TEXT) as file:
             writer = csv.DictWriter(file, [f.name for f in fields(Row)])
             writer.writeheader()
             for row in read_journal(journal):
@@ -160,6 +162,10 @@ def write_report(journal: Path, report: Path) -> None:
     else:
         _write_parquet(journal, partial)
     os.replace(partial, report)
+
+
+def _as_text(value: Any) -> Any:
+    return value.encode("utf-8", NO_TEXT).decode() if isinstance(value, str) else value
 
 
 def _write_parquet(journal: Path, target: Path) -> None:
@@ -172,7 +178,7 @@ def _write_parquet(journal: Path, target: Path) -> None:
     group: list[dict[str, Any]] = []
     with pyarrow.parquet.ParquetWriter(target, schema) as writer:
         for row in read_journal(journal):
-            group.append(asdict(row))
+            group.append({k: _as_text(v) for k, v in asdict(row).items()})
             if len(group) == _ROWS_A_WRITE:
                 writer.write_table(pyarrow.Table.from_pylist(group, schema))
                 group = []

@@ -118,7 +118,7 @@ def _first_to_be_killed() -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors=rows.NO_TEXT, buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
     _first_to_be_killed()
     asked = os.fdopen(0, encoding="utf-8")

@@ -11,6 +11,7 @@ from pellucid import scene
 from ..restoration import AnyRestoration
 
 NETWORK, MEASURE, CARD = "model.onnx", "measure.onnx", "card.json"
+ESTIMATOR = "estimator.onnx"  # of models that name degradations
 # Sides of the pictures whose answers are known: one that any engine does at once, and the largest
 # tile that is given to a GPU.
 ANSWER_SIDES = (64, 512)
@@ -19,13 +20,15 @@ SAMPLES_A_SIDE = 16
 
 def web_card(card: dict[str, object], restoration: AnyRestoration) -> dict[str, object]:
     """JSON-ready. card: the model's own card."""
+    degradations = card.get("degradations", [])
+    files = {"network": NETWORK, "measure": MEASURE}
     kept = ("id", "purpose", "params", "license", "version", "sha256_weights", "macs_per_pixel")
     return {key: card[key] for key in kept} | {
-        "files": {"network": NETWORK, "measure": MEASURE},
+        "files": files | ({"estimator": ESTIMATOR} if degradations else {}),
         "multiple": card["tile_multiple"],
         "receptive_field": card["receptive_field"],
         "scene_size": card["scene_size"],
-        "degradations": card.get("degradations", []),
+        "degradations": degradations,
         "scene": {
             # The first entries are light, measured on a thumbnail; the others are measured on
             # bands of whole rows. As pellucid.scene does for the command.

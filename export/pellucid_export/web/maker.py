@@ -9,11 +9,12 @@ import onnx
 
 from pellucid.size import Size
 
+from ..onnx.estimator import estimator_graph
 from ..onnx.file import Run
 from ..onnx.maker import OnnxMaker
 from ..source import ExportSource
 from ..thresholds import ExportError
-from .card import CARD, MEASURE, NETWORK, web_card
+from .card import CARD, ESTIMATOR, MEASURE, NETWORK, web_card
 from .cut import cut_for_web
 from .node import NodeRunner, find_node
 
@@ -21,7 +22,7 @@ EXAMPLE = "example.html"
 
 
 class WebMaker:
-    """Writes web/model.onnx with measure.onnx, card.json and example.html beside it.
+    """Writes web/model.onnx, and measure.onnx, estimator.onnx, card.json, example.html beside it.
 
     engine: folder with onnxruntime-web's own files.
     """
@@ -38,9 +39,13 @@ class WebMaker:
         return Path("web") / NETWORK
 
     def make(self, precision: str, size: Size | None, keep: tuple[str, ...], folder: Path) -> Path:
-        models = cut_for_web(self._onnx.finished("fp32", None, image_io=False))
+        estimator = self._source.student.estimator
+        amounts = 0 if estimator is None else estimator.out.out_features
+        models = cut_for_web(self._onnx.finished("fp32", None, image_io=False), amounts)
         onnx.save(models.network, folder / NETWORK)
         onnx.save(models.measure, folder / MEASURE)
+        if estimator is not None:
+            onnx.save(estimator_graph(estimator), folder / ESTIMATOR)
         card = web_card(self._source.card, self._source.restoration)
         (folder / CARD).write_text(json.dumps(card) + "\n", "utf-8")
         shutil.copy(Path(__file__).with_name(EXAMPLE), folder / EXAMPLE)

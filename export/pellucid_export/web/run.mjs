@@ -16,8 +16,10 @@ const open = (name) =>
   ort.InferenceSession.create(fs.readFileSync(path.join(folder, name)), {
     executionProviders: ["wasm"],
   });
-const measure = await open("measure.onnx");
-const network = await open("model.onnx");
+const { files } = JSON.parse(fs.readFileSync(path.join(folder, "card.json"), "utf8"));
+const measure = await open(files.measure);
+const estimator = files.estimator && (await open(files.estimator));
+const network = await open(files.network);
 
 function read(size) {
   const data = Buffer.alloc(size);
@@ -50,7 +52,10 @@ for (;;) {
   const [height, width] = new Uint32Array(new Uint8Array(read(8)).buffer);
   const planes = new Float32Array(new Uint8Array(read(12 * height * width)).buffer);
   const input = new ort.Tensor("float32", planes, [1, 3, height, width]);
-  const { scene } = await measure.run({ input });
-  const { output } = await network.run({ input, scene });
+  const statistics = (await measure.run({ input })).scene.data;
+  const amounts = estimator ? (await estimator.run({ picture: input })).amounts.data : [];
+  const scene = Float32Array.of(...statistics, ...amounts);
+  const told = new ort.Tensor("float32", scene, [1, scene.length]);
+  const { output } = await network.run({ input, scene: told });
   write(Buffer.from(output.data.buffer, output.data.byteOffset, output.data.byteLength));
 }

@@ -1,6 +1,5 @@
 // How much of each degradation a picture has, what is chosen to be restored, and what follows: the
-// rules of pellucid/estimator.py and pellucid/degradations.py. A model without an estimator names
-// no degradations and restores whatever it sees.
+// rules of pellucid/estimator.py and pellucid/degradations.py.
 import { isDrawn, isNightSky, isToned } from "./guards.mjs";
 import { reduce, round, windowPlanes } from "./scene.mjs";
 import { roundUp } from "./tiles.mjs";
@@ -10,11 +9,11 @@ export const ASKED = 0.6; // least amount of what is asked for by name
 const WHOLE_PIXELS = 2 ** 20; // larger pictures are judged reduced
 const FINE = ["noise", "jpeg"]; // but these in windows of the original
 const [WINDOW, WINDOWS] = [256, 3];
+const MULTIPLE = 16; // of the sides of what the estimator takes
 
 // Amounts of a whole picture in the card's order. Of a sky of stars and of drawings all are 0: they
 // are meant so. Toned pictures are judged by one channel: their cast is meant.
 export async function measureAmounts(picture, model) {
-  if (!model.card.degradations.length) return [];
   const amounts = await measure(isToned(picture) ? oneChannel(picture) : picture, model);
   if (actsOn(amounts) && (isNightSky(picture) || isDrawn(picture))) amounts.fill(0);
   return amounts;
@@ -25,13 +24,12 @@ function oneChannel({ width, height, rgb }) {
 }
 
 async function measure(picture, model) {
-  const { degradations, multiple } = model.card;
+  const { degradations } = model.card;
   const judge = async (seen, left, top, width, height) => {
-    const [wide, high] = [roundUp(width, multiple), roundUp(height, multiple)];
+    const [wide, high] = [roundUp(width, MULTIPLE), roundUp(height, MULTIPLE)];
     const planes = new Float32Array(3 * wide * high);
     windowPlanes(seen, left, top, wide, high, planes);
-    const scene = await model.measure({ planes, dims: [1, 3, high, wide] });
-    return scene.slice(scene.length - degradations.length);
+    return model.estimate({ planes, dims: [1, 3, high, wide] });
   };
   const { width, height } = picture;
   const scale = Math.sqrt(WHOLE_PIXELS / (width * height));
@@ -55,11 +53,11 @@ export function chosen(amounts, { degradations }, byHand) {
   return degradations.map((name, i) => byHand[name] ?? amounts[i]);
 }
 
-export const actsOn = (told) => !told.length || told.some((amount) => amount >= FOUND);
+export const actsOn = (told) => told.some((amount) => amount >= FOUND);
 
 // Unless darkness is restored, no pixel may become white that was not.
 export function holdsHighlights(told, { degradations }) {
-  return told.length > 0 && !(told[degradations.indexOf("lowlight")] >= FOUND);
+  return !(told[degradations.indexOf("lowlight")] >= FOUND);
 }
 
 const HEADROOM = 0.25; // of what a pixel lacks to white, at least this share stays

@@ -193,6 +193,14 @@ addEventListener("drop", (event) => {
   veil(-depth);
   add(event.dataTransfer.files);
 });
+// The browser may slow a hidden tab down, or freeze it; the worker goes on where it was.
+let busyWhenHidden = false;
+document.addEventListener("visibilitychange", () => {
+  const busy = photos.some((photo) => photo.busy);
+  if (document.hidden) busyWhenHidden = busy;
+  else if (busyWhenHidden)
+    tell(busy ? "This tab was hidden and may have been slowed down; it goes on, nothing is lost" : "Your photos were restored while this tab was hidden", 8000);
+});
 addEventListener("beforeunload", (event) => photos.some((p) => p.busy) && event.preventDefault());
 
 navigator.serviceWorker?.register("./sw.js").catch(() => {}); // no https: no offline use

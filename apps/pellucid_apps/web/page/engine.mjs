@@ -20,16 +20,19 @@ const MODELS = {
     card: new URL("./models/pico/card.json", import.meta.url),
     network: new URL("./models/pico/model.onnx", import.meta.url),
     measure: new URL("./models/pico/measure.onnx", import.meta.url),
+    estimator: new URL("./models/pico/estimator.onnx", import.meta.url),
   },
   nano: {
     card: new URL("./models/nano/card.json", import.meta.url),
     network: new URL("./models/nano/model.onnx", import.meta.url),
     measure: new URL("./models/nano/measure.onnx", import.meta.url),
+    estimator: new URL("./models/nano/estimator.onnx", import.meta.url),
   },
   tiny: {
     card: new URL("./models/tiny/card.json", import.meta.url),
     network: new URL("./models/tiny/model.onnx", import.meta.url),
     measure: new URL("./models/tiny/measure.onnx", import.meta.url),
+    estimator: new URL("./models/tiny/estimator.onnx", import.meta.url),
   },
 };
 const TOLERANCE = 1e-3;
@@ -89,20 +92,21 @@ export class Engine {
     return this.gpu || this.options.small ? 512 ** 2 : 1024 ** 2;
   }
 
-  // A model whose answers to known pictures are right: {card, run(planes, dims, scene), measure}.
+  // A model whose answers to known pictures are right: {card, run(planes, dims, scene), measure,
+  // estimate}. measure: a sample to the scene vector's statistics; estimate: a picture to amounts.
   async open(name) {
     if (!(name in MODELS)) throw new Error(`no model ${name}: pico, nano or tiny`);
     const files = MODELS[name];
-    const [card, network, measure] = await Promise.all([
-      get(files.card).then((r) => r.json()),
-      get(files.network).then((r) => r.arrayBuffer()),
-      get(files.measure).then((r) => r.arrayBuffer()),
+    const bytes = (file) => get(files[file]).then((response) => response.arrayBuffer());
+    const [card, ...graphs] = await Promise.all([
+      get(files.card).then((response) => response.json()),
+      ...["network", "measure", "estimator"].map(bytes),
     ]);
     if (this.gpu) {
       const patience = new Promise((_, reject) =>
         setTimeout(() => reject(new Error("it does not answer")), this.options.quick ? 3e5 : GPU_PATIENCE),
       );
-      const opened = this.#sessions(card, network, measure, GPU);
+      const opened = this.#sessions(card, graphs, GPU);
       try {
         return await Promise.race([opened, patience]);
       } catch (error) {
@@ -111,12 +115,13 @@ export class Engine {
         await this.#load(SETS.wasm); // a fresh one: what a failed GPU left behind is not trusted
       }
     }
-    return this.#sessions(card, network, measure, CPU);
+    return this.#sessions(card, graphs, CPU);
   }
 
-  async #sessions(card, networkFile, measureFile, where) {
+  async #sessions(card, [networkFile, measureFile, estimatorFile], where) {
     const create = (file, options) => this.ort.InferenceSession.create(new Uint8Array(file), options);
     const measurer = await create(measureFile, CPU);
+    const estimator = await create(estimatorFile, CPU);
     const network = await create(networkFile, where);
     const picture = (planes, dims) => new this.ort.Tensor("float32", planes, dims);
     const model = {
@@ -125,12 +130,16 @@ export class Engine {
         const { scene } = await measurer.run({ input: picture(planes, dims) });
         return scene.data;
       },
+      async estimate({ planes, dims }) {
+        const { amounts } = await estimator.run({ picture: picture(planes, dims) });
+        return amounts.data;
+      },
       run: async (planes, dims, scene) => {
         const told = new this.ort.Tensor("float32", scene, [1, scene.length]);
         const { output } = await network.run({ input: picture(planes, dims), scene: told });
         return output.data;
       },
-      release: () => Promise.all([measurer.release(), network.release()]),
+      release: () => Promise.all([measurer, estimator, network].map((session) => session.release())),
     };
     try {
       // One at a time: WebGPU's windows are large, and so is what it may get wrong there.
@@ -147,7 +156,9 @@ export class Engine {
 async function check(model, { side, every, samples }) {
   const planes = knownPicture(side);
   const dims = [1, 3, side, side];
-  const output = await model.run(planes, dims, await model.measure({ planes, dims }));
+  const seen = { planes, dims };
+  const scene = Float32Array.of(...(await model.measure(seen)), ...(await model.estimate(seen)));
+  const output = await model.run(planes, dims, scene);
   let worst = 0;
   let at = 0;
   for (let c = 0; c < 3; c++)

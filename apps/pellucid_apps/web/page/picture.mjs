@@ -21,7 +21,7 @@ function kindOf(bytes) {
   throw new Error(`not a picture that browsers read (${SEES})`);
 }
 
-// File -> {width, height, rgb, alpha or null, type, told}. Throws Error, one line, for all else.
+// File -> {width, height, rgb, alpha or null, kind, type of the result, told}. Throws Error, one line, for all else.
 export async function decode(file, megapixels) {
   if (file.size === 0) throw new Error("the file is empty");
   if (file.size > LARGEST_FILE) throw new Error(`the file has ${Math.round(file.size / 1e6)} MB, the limit is 300`);
@@ -44,11 +44,14 @@ export async function decode(file, megapixels) {
     if (picture.alpha) exactUnderAlpha(bitmap, picture, told);
     if (told.exif || told.icc) told.kept = await asChunks(told);
     const type = picture.alpha || ["png", "webp"].includes(kind) ? "image/png" : "image/jpeg";
-    return { ...picture, type, told };
+    return { ...picture, kind, type, told };
   } finally {
     bitmap.close();
   }
 }
+
+// Gives an array's memory back at once; large ones would pile up before they are collected.
+export const free = (array) => array.buffer.transfer?.(0);
 
 function refuse({ width, height }, megapixels) {
   const size = (width * height) / 1e6;
@@ -113,10 +116,10 @@ export async function encode(picture, told) {
     return new Blob(await writePng(picture, told.kept ?? []), { type: picture.type });
   const { width, height, rgb } = picture;
   const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
+  const strip = new ImageData(width, Math.min(STRIP, height)); // one, or all would pile up
   for (let top = 0; top < height; top += STRIP) {
-    const strip = new ImageData(width, Math.min(STRIP, height - top));
-    for (let i = 0, p = 3 * top * width; i < strip.data.length; i += 4) {
+    for (let i = 0, p = 3 * top * width; i < strip.data.length && p < rgb.length; i += 4) {
       strip.data[i] = rgb[p++];
       strip.data[i + 1] = rgb[p++];
       strip.data[i + 2] = rgb[p++];

@@ -2,6 +2,7 @@
 // of pellucid/steps.py. Pictures are {width, height, rgb}.
 import { actsOn, chosen, holdHighlights, holdsHighlights, measureAmounts } from "./amounts.mjs";
 import { putBack, shownPart } from "./guards.mjs";
+import { free } from "./picture.mjs";
 import { lightSample, textureSample, windowPlanes } from "./scene.mjs";
 import { plan } from "./tiles.mjs";
 
@@ -19,9 +20,10 @@ export class Cancelled extends Error {}
 
 // The scene vector of a picture, {scene, amounts}; amounts: of degradations, the scene's end.
 async function measure(picture, model) {
-  const { scene: told } = model.card;
+  const { scene: told, scene_size } = model.card;
   const light = await model.measure(lightSample(picture, told));
-  const scene = new Float32Array(await model.measure(textureSample(picture, told)));
+  const scene = new Float32Array(scene_size);
+  scene.set(await model.measure(textureSample(picture, told)));
   scene.set(light.subarray(0, told.light));
   return { scene, amounts: await measureAmounts(picture, model) };
 }
@@ -31,12 +33,12 @@ async function measure(picture, model) {
 export async function restore(picture, model, job) {
   const shown = shownPart(picture);
   const none = Object.fromEntries(model.card.degradations.map((name) => [name, 0]));
-  if (!shown) return { rgb: picture.rgb.slice(), found: none, left: true };
+  if (!shown) return { rgb: picture.rgb, found: none, left: true };
   const { part } = shown;
   const { scene, amounts } = await measure(part, model);
   const found = Object.fromEntries(model.card.degradations.map((name, i) => [name, amounts[i]]));
   const told = chosen(amounts, model.card, job.amounts ?? {});
-  if (!actsOn(told)) return { rgb: picture.rgb.slice(), found, left: true };
+  if (!actsOn(told)) return { rgb: picture.rgb, found, left: true };
   const hold = holdsHighlights(told, model.card);
   const rgb = await steps({ ...part, hold }, scene, amounts, model, job);
   return { rgb: putBack(picture, shown, rgb), found, left: false };
@@ -77,6 +79,7 @@ async function tiles(picture, model, scene, job) {
     if (picture.grey) keepColour(planes, restored);
     if (picture.hold) holdHighlights(planes, restored);
     keep(restored, layout, row, column, picture, out);
+    free(restored);
     job.progress((index + 1) / layout.windows.length);
   }
   return out;

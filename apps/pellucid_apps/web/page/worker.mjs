@@ -3,12 +3,12 @@ import { Engine } from "./engine.mjs";
 import { decode, encode } from "./picture.mjs";
 import { Cancelled, mix, restore } from "./restore.mjs";
 
-const KEPT_BYTES = 250e6; // of pixels, so that another strength needs no other run
+const KEPT_BYTES = 150e6; // of pixels, so that another strength needs no other run
 
 let engine;
 let model = { name: "" };
 let cancelled = new Set();
-const kept = new Map(); // id -> {picture, restored}, oldest first
+const kept = new Map(); // id -> {picture, restored, same: a blob, of what was left}, oldest first
 
 const handlers = {
   async start({ options }) {
@@ -24,6 +24,8 @@ const handlers = {
     progress(0);
     await open(job.model);
     const picture = await decode(job.file, job.megapixels);
+    kept.delete(id);
+    makeRoom(sizeOf({ picture }));
     const start = performance.now();
     const { rgb, found, left } = await restore(picture, model.opened, {
       ...job,
@@ -32,8 +34,10 @@ const handlers = {
       cancelled: () => cancelled.has(id),
     });
     const ms = performance.now() - start;
-    keep(id, { picture, restored: rgb });
-    const blob = await encode({ ...picture, rgb }, picture.told);
+    // Coding what is left alone again would change it.
+    const same = left && picture.type === `image/${picture.kind}` && new Blob([job.file], { type: picture.type });
+    kept.set(id, { picture, restored: rgb, same });
+    const blob = same || (await encode({ ...picture, rgb }, picture.told));
     const { width, height, told } = picture;
     return {
       blob, found, left, ms, width, height, notes: told.notes, engine: engine.name,
@@ -46,7 +50,8 @@ const handlers = {
   async encode({ id, strength }) {
     const held = kept.get(id);
     if (!held) return { blob: null };
-    const { picture, restored } = held;
+    const { picture, restored, same } = held;
+    if (same) return { blob: same };
     const rgb = mix(picture.rgb, restored, strength);
     return { blob: await encode({ ...picture, rgb }, picture.told) };
   },
@@ -59,15 +64,15 @@ async function open(name) {
   model = { name, opened: await engine.open(name) };
 }
 
-function keep(id, pixels) {
-  kept.delete(id);
-  kept.set(id, pixels);
-  const size = ({ picture }) => 2 * picture.rgb.length + (picture.alpha?.length ?? 0);
-  let total = [...kept.values()].reduce((sum, held) => sum + size(held), 0);
+const sizeOf = ({ picture }) => 2 * picture.rgb.length + (picture.alpha?.length ?? 0);
+
+// Let go of the oldest pixels until so many bytes more may be kept.
+function makeRoom(bytes) {
+  let total = [...kept.values()].reduce((sum, held) => sum + sizeOf(held), bytes);
   for (const [old, held] of kept) {
-    if (total <= KEPT_BYTES || old === id) break;
+    if (total <= KEPT_BYTES) break;
     kept.delete(old);
-    total -= size(held);
+    total -= sizeOf(held);
   }
 }
 
