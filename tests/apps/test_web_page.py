@@ -134,7 +134,7 @@ def test_photos_over_a_megapixel_are_judged_as_by_the_command(
     assert not found.names and max(found.amounts.values()) > 0.1
     give(page, png(pixels))
     wait_done(page)
-    assert told_amounts(page) == pytest.approx(dict(found.amounts), abs=2e-3)
+    assert shown_amounts(page) == pytest.approx(dict(found.amounts), abs=2e-3)
 
 
 def test_good_photos_come_back_as_the_file_that_they_were(page: Any, restorer: Restorer) -> None:

@@ -40,7 +40,7 @@ const handlers = {
     const blob = same || (await encode({ ...picture, rgb }, picture.told));
     const { width, height, told } = picture;
     return {
-      blob, found, left, ms, width, height, notes: told.notes, engine: engine.name,
+      blob, found, left, ms, width, height, notes: same ? [] : told.notes, engine: engine.name,
       model: job.model, steps: job.steps, totalMs: performance.now() - begin,
       loaded: performance.getEntriesByType("resource").map((entry) => entry.name),
     };
