@@ -8,6 +8,8 @@ import onnx
 import pytest
 from fakes import card, estimator_model, strided_model
 
+pytest_plugins = ["web_fixtures"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def graphs_are_kept() -> Iterator[None]:

@@ -79,7 +79,8 @@ def address(serve: Serve) -> str:
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     """A page in a context of its own. Requests that leave the server fail the test."""
-    contexts, foreign = [], []
+    contexts: list[Any] = []
+    foreign: list[str] = []
 
     def opened(
         url: str, routes: Routes | None = None, within: Any = browser, **settings: Any
