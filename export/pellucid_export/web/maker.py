@@ -39,7 +39,7 @@ class WebMaker:
         return Path("web") / NETWORK
 
     def make(self, precision: str, size: Size | None, keep: tuple[str, ...], folder: Path) -> Path:
-        estimator = self._source.student.estimator
+        estimator = self._source.estimator
         amounts = 0 if estimator is None else estimator.out.out_features
         models = cut_for_web(self._onnx.finished("fp32", None, image_io=False), amounts)
         onnx.save(models.network, folder / NETWORK)
