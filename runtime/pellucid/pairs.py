@@ -113,11 +113,6 @@ def iter_pairs(chosen: EvalSet, sigma: float = 25.0) -> Iterator[Pair]:
         yield Pair(clean_path.stem, degraded, clean)
 
 
-def is_resolution_set(chosen: EvalSet) -> bool:
-    """Super-resolution sets change size; models that keep it skip them."""
-    return chosen.scale != 1
-
-
 def _pictures(folder: Path) -> dict[str, Path]:
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
     stems = {p.stem: p for p in found}

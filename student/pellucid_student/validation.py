@@ -13,10 +13,12 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.light import Image
 from pellucid_teacher.data.stream import Batch, Samples, to_tensor
 from pellucid_teacher.data.synthesis import TASKS, Synthesis
+from pellucid_teacher.data.task_samples import Enlarging
 
 from .objective import Restore
 
 EVERY = 10  # one picture of ten is held out
+LUMA = (65.481 / 255.0, 128.553 / 255.0, 24.966 / 255.0)  # BT.601, studio range
 _T = TypeVar("_T")
 
 
@@ -42,9 +44,13 @@ def _split(items: Sequence[_T], held: bool) -> list[_T]:
 
 @dataclass(frozen=True)
 class ValidationCrops:
-    """task -> a batch of its crops, the same for every network that is compared."""
+    """task -> a batch of its crops, the same for every network that is compared.
+
+    border: px cut off on every side before measuring on luma, as enlarging is; None: RGB, all.
+    """
 
     tasks: dict[str, Batch]
+    border: int | None = None
 
     @staticmethod
     def draw(held: Corpus, number: int = 16, crop: int = 128) -> "ValidationCrops":
@@ -62,22 +68,26 @@ class ValidationCrops:
     @staticmethod
     def of(samples: Samples, task: str, number: int = 16) -> "ValidationCrops":
         """Of one task that is not the synthesis': enlarging, filling holes, faces, camera blur."""
-        return ValidationCrops(
-            {task: _batch([samples.pictures(7, index) for index in range(number)])}
-        )
+        batch = _batch([samples.pictures(7, index) for index in range(number)])
+        border = samples.scale if isinstance(samples, Enlarging) else None
+        return ValidationCrops({task: batch}, border)
 
     @torch.no_grad()
     def psnr(self, restore: Restore, device: torch.device | None = None) -> dict[str, float]:
-        """Mean PSNR in dB a task, RGB, of what is restored, not rounded to 8 bits."""
+        """Mean PSNR in dB a task of what is restored, not rounded to 8 bits."""
         figures = {}
         for task, batch in self.tasks.items():
             moved = batch.to(device or torch.device("cpu"))
-            figures[task] = float(_psnr(restore(moved.degraded), moved.clean).mean())
+            restored = restore(moved.degraded)
+            figures[task] = float(_psnr(restored, moved.clean, self.border).mean())
         return figures
 
     def psnr_in(self) -> dict[str, float]:
         """The same of the degraded crops themselves."""
-        return {task: float(_psnr(_given(b), b.clean).mean()) for task, b in self.tasks.items()}
+        return {
+            task: float(_psnr(_given(b), b.clean, self.border).mean())
+            for task, b in self.tasks.items()
+        }
 
 
 def _batch(pairs: Sequence[tuple[Image, ...]]) -> Batch:
@@ -93,7 +103,12 @@ def _given(batch: Batch) -> Tensor:
     return F.interpolate(given, batch.clean.shape[-2:], mode="bicubic").clamp(-1.0, 1.0)
 
 
-def _psnr(a: Tensor, b: Tensor) -> Tensor:
+def _psnr(a: Tensor, b: Tensor, border: int | None = None) -> Tensor:
     """(B,) dB for images in [-1, 1]; 60 dB at most, so that untouched clean crops have a mean."""
-    mse = ((a - b) / 2.0).square().mean(dim=(1, 2, 3))
+    difference = (a - b) / 2.0  # (B, 3, H, W)
+    if border is not None:
+        weights = difference.new_tensor(LUMA)[:, None, None]
+        inside = slice(border, -border)
+        difference = (difference * weights).sum(dim=1, keepdim=True)[..., inside, inside]
+    mse = difference.square().mean(dim=(1, 2, 3))
     return -10.0 * torch.log10(mse.clamp(min=1e-6))

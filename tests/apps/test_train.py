@@ -8,10 +8,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pellucid import Photo
+from pellucid import Enlarger, Photo
 from pellucid_apps.cli import app
 from pellucid_apps.evaluate.models import open_model
-from pellucid_student.weights import load_student
+from pellucid_student.weights import load_any_student, load_student
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.weights import load_teacher
 
@@ -66,6 +66,30 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     assert torch.allclose(first["stem.weight"], student.state_dict()["stem.weight"], atol=1e-2)
     # Asked again, there is nothing left to train; the weights are written again.
     assert "dev" not in pellucid(*arguments)
+
+
+def test_a_student_learns_to_enlarge(data: Path) -> None:
+    """Watched on sets of its own scale alone; its weights are exported, measured, and enlarge."""
+    large = np.random.default_rng(0).integers(0, 256, (64, 80, 3)).astype(np.uint8)
+    for part, pixels in (("input", large[::4, ::4]), ("target", large)):
+        (data / "dev" / "set-x4" / part).mkdir(parents=True)
+        Photo(np.ascontiguousarray(pixels), {}).save(data / "dev" / "set-x4" / part / "x.png")
+    (data / "dev" / "set-x4" / "set.json").write_text('{"task": "sr-x4", "protocol": "luma"}')
+    arguments = ["train", "student", *LICENCE, "--data", data / "train", "-o", data / "run"]
+    arguments += ["--preset", "sr4", "--crop", 32, "--batch", 2, "--workers", 0, "--steps", 2]
+    told = pellucid(*arguments, "--dev", data / "dev", "--dev-every", 2)
+    assert "dev  set-x4 " in told and "dev  set " not in told
+    kept = data / "run" / "student.safetensors"
+    student, provenance = load_any_student(kept)
+    assert provenance.recipe.startswith("ground truth only, bicubic, batch 2 of 32 px")
+    restore = open_model(str(kept), [1], None).runs[0][1]
+    assert restore is not None and restore(np.zeros((5, 7, 3), np.float32)).shape == (20, 28, 3)
+    pellucid("export", kept, "-o", data / "made", "--for-pellucid")
+    assert Enlarger(data / "made" / "enlarge-sr4.onnx")(large[:9, :8]).shape == (36, 32, 3)
+    refused = CliRunner().invoke(app, [*map(str, arguments), "--share", "rain=1"])
+    assert refused.exit_code == 2 and "sr4 takes no --clips, --share" in refused.output
+    nothing = CliRunner().invoke(app, [*map(str, arguments), "--dev", str(data / "dev" / "set")])
+    assert "no set with targets 4 times as large" in str(nothing.exception)
 
 
 @pytest.mark.slow

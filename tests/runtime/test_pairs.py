@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pellucid import Photo, PhotoError
-from pellucid.pairs import find_sets, is_resolution_set, iter_pairs, load_set
+from pellucid.pairs import find_sets, iter_pairs, load_set
 
 
 def picture(value: int, height: int = 16, width: int = 20) -> Photo:
@@ -98,7 +98,7 @@ def test_folder_of_sets_and_what_is_none(tmp_path: Path) -> None:
         picture(200, 64, 80).save(tmp_path / "two" / "target" / f"{stem}.png")
     sets = find_sets(tmp_path)
     assert [s.name for s in sets] == ["one", "two"]
-    assert [is_resolution_set(s) for s in sets] == [False, True]
+    assert sets[0].scale == 1
     assert (sets[1].scale, sets[1].border, sets[1].luma) == (4, 4, True)
     assert next(iter_pairs(sets[1])).clean.shape == (64, 80, 3)
     assert [s.name for s in find_sets(tmp_path / "one")] == ["one"]

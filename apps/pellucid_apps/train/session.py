@@ -31,6 +31,7 @@ class Session:
     """data: training folder, or a folder or address of shards. out: run folder. leave_out: folders
     under clean/ that stay unseen. dev: sets to measure on every `dev_every` steps, or None.
     hold_out: without `dev`, keep a sixth of the files (`is_held`) unseen, to measure on.
+    scale: sides of results over those of the inputs, which the sets must have, too.
     draw: what is drawn of them, as `Recipe.draw`; None: every task of the synthesis.
     began: `time.monotonic()` at which the command began; loading counts as time of the training."""
 
@@ -41,6 +42,7 @@ class Session:
     dev_every: int = 2500
     hold_out: bool = True
     draw: "Callable[[Corpus, int], Samples] | None" = None
+    scale: int = 1
     began: float = field(default_factory=time.monotonic)
 
     def run(self, start: "Callable[[Corpus], Iterator[StepReport]]") -> bool:
@@ -60,7 +62,7 @@ class Session:
         last: StepReport | None = None
         try:
             console.print(f"loading pictures from {self.data}", highlight=False)
-            dev = None if self.dev is None else DevSet.load(self.dev, pairs=2)
+            dev = None if self.dev is None else DevSet.load(self.dev, pairs=2, scale=self.scale)
             left, held = frozenset(self.leave_out), None
             if dev is None and self.hold_out:
                 corpus, held = HeldOut.load(self.data, left, self.out, self.draw)

@@ -129,7 +129,8 @@ def student(
     print(f"precision: {why}")
     config = replace(config, train=replace(config.train, bf16=coarse))
     draw = config.samples if isinstance(config, EnlargingConfig) else None
-    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out, draw)
+    scale = config.network.scale if isinstance(config, EnlargingConfig) else 1
+    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out, draw, scale)
 
     def begin(corpus: "Corpus") -> "Iterator[StepReport]":
         if isinstance(config, EnlargingConfig):

@@ -66,7 +66,8 @@ def teacher(
     )
     plan = replace(chosen.recipe, train=config, crop=crop or chosen.recipe.crop)
     made = make_system(chosen, plan)
-    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out, plan.draw)
+    scale = getattr(made, "scale", 1)
+    session = Session(data, out, tuple(leave_out or ()), dev, dev_every, hold_out, plan.draw, scale)
     if session.run(lambda corpus: train_teacher(made, plan, corpus, out, minutes, session.began)):
         for path in keep_teacher(made, out, dataset or [], licence):
             print(f"wrote {path}")

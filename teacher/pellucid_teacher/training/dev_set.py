@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from pellucid.metrics import as_8_bits, luma, psnr
-from pellucid.pairs import EvalSet, Pair, find_sets, is_resolution_set, iter_pairs
+from pellucid.pairs import EvalSet, Pair, find_sets, iter_pairs
 
+from ..data.bicubic import imresize
 from ..system import System
 
 Picture = NDArray[np.float32]  # (H, W, 3) RGB in [0, 1]
@@ -38,9 +39,12 @@ class DevSet:
     sets: list[tuple[EvalSet, list[Pair]]]
 
     @staticmethod
-    def load(root: Path, pairs: int) -> "DevSet":
-        """The first `pairs` pairs of every set under `root` that keeps its size."""
-        chosen = [s for s in find_sets(root) if not is_resolution_set(s)]
+    def load(root: Path, pairs: int, scale: int = 1) -> "DevSet":
+        """The first `pairs` pairs of every set under `root` whose targets are `scale` times as
+        large. ValueError if there is none."""
+        chosen = [s for s in find_sets(root) if s.scale == scale]
+        if not chosen:
+            raise ValueError(f"{root}: no set with targets {scale} times as large as the inputs")
         return DevSet([(s, list(islice(iter_pairs(s), pairs))) for s in chosen])
 
     def measure(self, restore: Callable[[Picture], Picture]) -> DevScores:
@@ -48,7 +52,13 @@ class DevSet:
         for chosen, pairs in self.sets:
             gains: list[tuple[float, float]] = []
             for pair in pairs:
-                views = [as_8_bits(v) for v in (pair.degraded, restore(pair.degraded), pair.clean)]
+                given = pair.degraded
+                if chosen.scale > 1:
+                    given = imresize(given, chosen.scale)
+                views = [as_8_bits(v) for v in (given, restore(pair.degraded), pair.clean)]
+                if chosen.border:
+                    inside = slice(chosen.border, -chosen.border)
+                    views = [view[inside, inside] for view in views]
                 if len(gains) == 0:
                     columns.append(np.concatenate([_tile(view) for view in views]))
                 before, after, clean = [luma(v) for v in views] if chosen.luma else views
