@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from pellucid_student.enlarger import Enlarger, EnlargerConfig, receptive_radius
-from pellucid_student.enlarging import PRESETS, EnlargingConfig, keep_enlarger, train_enlarger
+from pellucid_student.enlarging import (
+    PRESETS,
+    EnlargingConfig,
+    _recipe,
+    keep_enlarger,
+    train_enlarger,
+)
 from pellucid_student.frozen_teacher import FrozenTeacher, load_frozen_teacher
 from pellucid_student.layers import fold
 from pellucid_student.losses import Losses
@@ -24,6 +30,8 @@ from pellucid_student.weights import (
 from pellucid_teacher.data.bicubic import imresize
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.macs import count_macs
+from pellucid_teacher.networks.swin_unet import SwinUNetConfig
+from pellucid_teacher.systems.resshift import ResShift, ResShiftOptions
 from pellucid_teacher.training.loop import TrainConfig
 
 SMALL = EnlargerConfig(16, 1)
@@ -99,6 +107,28 @@ def test_weights_are_folded_kept_and_come_back(tmp_path: Path) -> None:
 def test_impossible_configs_are_refused(width: int, blocks: int, scale: int) -> None:
     with pytest.raises(ValueError, match="width|blocks"):
         EnlargerConfig(width, blocks, scale)
+
+
+def test_a_build_for_looks_learns_by_st_lpips(corpus: Corpus, tmp_path: Path) -> None:
+    pytest.importorskip("stlpips_pytorch", reason="pip install 'pellucid[perceptual]'")
+    config = replace(CONFIG, losses=Losses().with_terms(["perceptual"]))
+    plain, looks = (
+        next(iter(train_enlarger(c, corpus, tmp_path / name)))
+        for name, c in (("plain", CONFIG), ("looks", config))
+    )
+    assert looks.loss > plain.loss  # the same first picture, and a distance added
+    assert "ST-LPIPS 0.1" in _recipe(config, None)
+
+
+def test_resshift_teaches(corpus: Corpus, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    swin = SwinUNetConfig(width=16, multipliers=(1,), blocks=1, swin_width=16, fold=4)
+    teacher = FrozenTeacher("resshift", ResShift(ResShiftOptions(swin, scale=4)))
+    low = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(teacher.restore(low), teacher.restore(low))
+    assert teacher.restore(low).shape == (2, 3, 32, 32)
+    report = next(iter(train_enlarger(CONFIG, corpus, tmp_path, teacher=teacher)))
+    assert np.isfinite(report.loss)
 
 
 @pytest.mark.parametrize("taught", [False, True])
