@@ -288,3 +288,11 @@ def test_bmp_keeps_its_resolution() -> None:
     assert RESOLUTION in photo.metadata
     told = Image.open(io.BytesIO(Photo(photo.pixels, photo.metadata).encode(".bmp"))).info["dpi"]
     assert np.allclose(told, 300, atol=0.1)
+
+
+def test_an_alpha_channel_of_a_bmp_that_nobody_filled_in_is_none() -> None:
+    """Many programs reserve one and leave it at 0; the picture is not invisible."""
+    for alpha in (0, 1):
+        shown = np.dstack([PICTURE, np.full_like(PICTURE[..., 0], alpha)])
+        read = read_photo(Photo(shown, {}).encode(".bmp")).pixels
+        assert np.array_equal(read, shown if alpha else PICTURE)

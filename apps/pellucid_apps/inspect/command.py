@@ -188,7 +188,7 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
         "receptive field": "whole picture" if reach is None else f"{reach} px to each side",
         "output": "as large as the input" if card.scale == 1 else f"{card.scale} times as large",
         "mask": "a second input, which pixels to restore" if card.mask else "none taken",
-        "amounts taken for": ", ".join(card.degradations) or "none",
+        "degradations": ", ".join(card.degradations) or "none",
         "tiles start at": f"multiples of {card.tile_multiple} px",
         "license": card.license,
         "trained on": full.get("datasets") or "unknown",
