@@ -14,6 +14,7 @@ from .calibration import fit
 from .coreml.package import CoreMLMaker
 from .darktable.maker import DarktableMaker, write_versions
 from .htp.maker import HTPMaker
+from .litert.maker import LiteRTMaker
 from .onnx.file import Run
 from .onnx.maker import OnnxMaker
 from .onnx.opencv import opencv_reads
@@ -233,6 +234,8 @@ def _makers(source: ExportSource, request: Request) -> dict[str, Maker]:
         makers["darktable"] = DarktableMaker(source, onnx_maker)
     if "htp" in request.formats:
         makers["htp"] = HTPMaker(source, onnx_maker, request.sizes)
+    if "litert" in request.formats:
+        makers["litert"] = LiteRTMaker(source, request.sizes)
     if "web" in request.formats:
         if request.web_engine is None:
             raise ExportError("web files need Request.web_engine, onnxruntime-web's folder")

@@ -20,6 +20,7 @@ SUPPORTED = {
     "darktable": ("fp32", "fp16"),
     "htp": ("w8a8", "w8a16"),
     "web": ("fp32",),
+    "litert": ("fp32", "fp16"),
 }
 ANY_SIZE = ("onnx", "openvino", "coreml", "darktable")  # what `all` names
 PRECISIONS = ("fp32", "fp16", "w8a8", "w8a16", "w8", "w6p")

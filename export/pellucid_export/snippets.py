@@ -201,7 +201,7 @@ def next_commands(rows: Sequence[Row], out: Path) -> list[str]:
     onnx = next((r for r in rows if r.made and r.format == "onnx" and not r.image_io), None)
     if onnx is not None:
         lines.append(f"pellucid restore photos/ -o restored/ -m {out / onnx.file}")
-    first = next((row for row in rows if row.made), None)
+    first = next((row for row in rows if row.made and row.format != "litert"), None)
     if first is not None:
         lines.append(f"pellucid inspect {out / first.file}")
     openvino = _best(rows, "openvino")

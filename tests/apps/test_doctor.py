@@ -209,6 +209,31 @@ def test_absent_and_broken_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PyAV does not load (libavcodec" in told(list(doctor_media.video_codecs()))
 
 
+def test_a_frame_of_a_video_is_restored() -> None:
+    pytest.importorskip("av", reason="pip install 'pellucid[video]'")
+    (found,) = doctor_media.video_job()
+    assert found.state == "ok" and "a video was read, restored and written with PyAV" in found.what
+
+
+@pytest.mark.parametrize("broken", ["plan_video", "restore_video", "_write_clip"])
+def test_a_pyav_that_has_other_calls_fails_by_name(
+    broken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PyAV 19 had every codec, and every restored video ended in a traceback."""
+    pytest.importorskip("av", reason="pip install 'pellucid[video]'")
+
+    def gone(*anything: object) -> None:
+        raise AttributeError("'av.Packet' object has no attribute 'time_base'")
+
+    monkeypatch.setattr(doctor_media, broken, gone)
+    (found,) = doctor_media.video_job()
+    assert found.state == "FAIL" and "AttributeError: 'av.Packet' object" in found.what
+    assert found.what.startswith("restoring a video with PyAV ") and found.fix
+    monkeypatch.setattr(doctor, "examine", lambda: iter([found]))
+    assert not doctor.run()
+    assert capsys.readouterr().out.endswith("pellucid cannot restore videos here\n")
+
+
 def test_an_unknown_codec_is_not_known() -> None:
     pytest.importorskip("av", reason="pip install 'pellucid[video]'")
     assert doctor_media._knows("h264", "r") and not doctor_media._knows("no such", "r")

@@ -12,7 +12,7 @@ from pellucid import PellucidError, Photo, Restorer, read_photo
 
 from .check import Finding
 from .cpu import cpu, cpu_quota, threads
-from .media import cameras, photo_codecs, video_codecs, windows
+from .media import cameras, photo_codecs, video_codecs, video_job, windows
 from .packages import engines, packages
 
 _AGAIN = "pip install --force-reinstall pellucid"
@@ -30,6 +30,7 @@ def examine() -> Iterator[Finding]:
     yield from cameras()
     yield windows(os.environ)
     yield from _surroundings()
+    yield from video_job()
     yield _main_job()
 
 
@@ -62,9 +63,12 @@ def _main_job() -> Finding:
 
 def run(print_line: Callable[[str], None] = print) -> bool:
     """Print every finding; True if the main job works."""
-    healthy = True
+    failed: list[str] = []
     for finding in examine():
         print_line(finding.line())
-        healthy = healthy and finding.state != "FAIL"
-    print_line("all good" if healthy else "pellucid cannot restore photos here")
-    return healthy
+        if finding.state == "FAIL":
+            failed.append(finding.what)
+    # Photos need all but PyAV; without them nothing else is worth a word.
+    kind = "videos" if all("video" in what for what in failed) else "photos"
+    print_line(f"pellucid cannot restore {kind} here" if failed else "all good")
+    return not failed

@@ -3,20 +3,25 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from pellucid import PellucidError, Photo, read_photo
+from pellucid import PellucidError, Photo, Restorer, read_photo
 from pellucid.frames.cameras import list_cameras
 from pellucid.frames.screens import has_windows
 from pellucid.image.encode import SUFFIXES
+from pellucid.video import SteadyRestorer, VideoOptions, plan_video, restore_video
 from pellucid.video.encoder import CODECS
 from pellucid.video.opening import VideoError, pyav
 
 from .check import Finding, ask
+from .packages import installed
 
 CAMERA_S = 5.0
+_CLIP_FRAMES = 2
 _DECODERS = {  # what cameras, phones and the web write: FFmpeg's decoders, any of which will do
     "h264": ("h264",),
     "hevc": ("hevc",),
@@ -109,6 +114,40 @@ def video_codecs() -> Iterator[Finding]:
     wanted = {name: (codec.encoder,) for name, codec in CODECS.items()}
     yield from _codecs("writes", wanted, "w")
     yield from _codecs("reads", _DECODERS, "r")
+
+
+def video_job() -> Iterator[Finding]:
+    """A video read, restored and written: codecs that are there say nothing of a PyAV whose calls
+    are others. Nothing where PyAV is absent."""
+    if find_spec("av") is None:
+        return
+    name = f"PyAV {installed('av')}"
+    try:
+        with TemporaryDirectory() as folder:
+            given, made = Path(folder) / "given.mkv", Path(folder) / "made.mp4"
+            _write_clip(given)
+            plan = plan_video(given, made, VideoOptions())
+            restore_video(plan, lambda: SteadyRestorer(Restorer()), "doctor", VideoOptions())
+            with pyav().open(str(made)) as clip:
+                count = sum(1 for _ in clip.decode(video=0))
+        if count != _CLIP_FRAMES:
+            raise VideoError(f"{count} of {_CLIP_FRAMES} frames came back")
+    except Exception as error:  # whatever PyAV and its codecs raise is the finding
+        kind = "" if isinstance(error, PellucidError) else f"{type(error).__name__}: "
+        yield Finding("FAIL", f"restoring a video with {name}: {kind}{error}", _NEW_AV)
+    else:
+        yield Finding("ok", f"a video was read, restored and written with {name}")
+
+
+def _write_clip(path: Path) -> None:
+    """Two small frames in MPEG-4, which every FFmpeg writes."""
+    with pyav().open(str(path), "w") as clip:
+        track = clip.add_stream("mpeg4", rate=25)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for level in range(_CLIP_FRAMES):
+            pixels = np.full((48, 64, 3), 90 + level, np.uint8)
+            clip.mux(track.encode(pyav().VideoFrame.from_ndarray(pixels, "rgb24")))
+        clip.mux(track.encode(None))
 
 
 def _codecs(verb: str, wanted: Mapping[str, tuple[str, ...]], mode: str) -> Iterator[Finding]:

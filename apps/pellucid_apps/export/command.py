@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 QUALITY_GATE_FAILED = 3
 CALIBRATION_PICTURES = 24
-FORMATS_HELP = "onnx, openvino, coreml, darktable, htp, web; with commas; or all (but htp, web)."
+FORMATS_HELP = "onnx, openvino, coreml, darktable, htp, litert, web; or all (but htp to web)."
 PRECISIONS_HELP = "fp32, fp16, w8a8 (int8); Core ML also w8, w6p; htp w8a16. Several with commas."
 FOR_PELLUCID_HELP = "Only the two files pellucid itself restores with, for photos and for frames."
 OPSET = 17  # pellucid_export.onnx.opset.DEFAULT, which needs onnx

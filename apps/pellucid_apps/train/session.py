@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from pellucid import PellucidError
 
 from ..progress import hours
+from .degraded import degraded_photos, warning
 from .held_out import FEWEST, HeldOut
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class Session:
         last: StepReport | None = None
         try:
             console.print(f"loading pictures from {self.data}", highlight=False)
+            if not console.quiet and not (self.out / "state.pt").exists():
+                line = warning(*degraded_photos(self.data, self.leave_out))
+                console.print(line, highlight=False, soft_wrap=True, end="\n" if line else "")
             dev = None if self.dev is None else DevSet.load(self.dev, pairs=2, scale=self.scale)
             left, held = frozenset(self.leave_out), None
             if dev is None and self.hold_out:

@@ -18,7 +18,7 @@ and target/, learned as it is.
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -94,9 +94,8 @@ def load_corpus(
     """
     read = Reader(wanted)
     own = read.pairs(root)
-    home = root / "clean" if (root / "clean").is_dir() or own else root
-    seen = [p for p in read.files(home) if leave_out.isdisjoint(p.relative_to(root).parts)]
-    clean = read.pictures(seen)
+    home = clean_folder(root)
+    clean = read.pictures([path for path in clean_files(root, leave_out) if wanted(path)])
     if not _pictures(home) and not own and not read.faults:
         read.faults.append(f"{home}: no pictures found; put clean photos there")
     rain = [pair for folder in sorted(root.glob("rain-*")) for pair in read.pairs(folder)]
@@ -127,6 +126,18 @@ def load_corpus(
     )
     read.tell(root)
     return corpus
+
+
+def clean_folder(root: Path) -> Path:
+    """Where a training folder's clean photos are: clean/, or the folder itself if it holds photos
+    alone."""
+    return root / "clean" if (root / "clean").is_dir() or (root / "input").is_dir() else root
+
+
+def clean_files(root: Path, leave_out: Collection[str] = ()) -> list[Path]:
+    """The clean photos of a training folder, without those that must stay unseen."""
+    found = _pictures(clean_folder(root))
+    return [path for path in found if not set(leave_out) & set(path.relative_to(root).parts)]
 
 
 def _unit(pixels: Pixels) -> Image:
