@@ -4,6 +4,7 @@ One size a file, since its converter takes fixed sides only. fp16 are float16 we
 computes with in what the device has. Integers are not made: see docs/log of 2026-11-25.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class LiteRTMaker:
         example = torch.rand(1, 3, *size)
         if image_io:
             example = torch.zeros(1, *size, 3, dtype=torch.uint8)
-        one = _OnePort(module, restoration.unmeasured).eval()
+        one = _OnePort(module, restoration.defaults).eval()
         converted = self._converter.convert(one, sample_kwargs={"input": example})
         path = folder / "float.tflite"
         converted.export(str(path))
@@ -103,14 +104,12 @@ class LiteRTMaker:
 
 
 class _OnePort(nn.Module):
-    """`input` -> `output`, the scene measured inside; a dictionary, whose key names the port."""
+    """`input` -> `output`, all else measured inside; a dictionary, whose key names the port."""
 
-    scene: Tensor
-
-    def __init__(self, module: nn.Module, scene: Tensor) -> None:
+    def __init__(self, module: nn.Module, defaults: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.module = module
-        self.register_buffer("scene", scene)
+        self.defaults = nn.ParameterList([nn.Parameter(t, False) for t in defaults.values()])
 
     def forward(self, input: Tensor) -> dict[str, Tensor]:
-        return {"output": self.module(input, self.scene)}
+        return {"output": self.module(input, *self.defaults)}
