@@ -51,8 +51,6 @@ results: .venv/dev.done  ## measure docs/results again on SETS, a folder of eval
 		$(BIN)/pellucid eval --data $(SETS)/cbsd68 -m $${run%%:*} --steps $${run##*:} --clean \
 			--no-perceptual --json docs/results/$${run%%:*}-clean.json || exit 1; \
 	done
-	$(BIN)/pellucid eval --data $(SETS) -m student/weights/specialists --steps 3 \
-		--no-perceptual --json docs/results/teacher.json
 	$(BIN)/python bench/results.py
 
 clean:

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from pellucid.profiling.small_onnx import conv_stack
+from pellucid.session import open_session
 from pellucid_student.layers import fold
 from pellucid_student.scene import SCENE_SIZE
 from pellucid_teacher.macs import count_macs
@@ -166,10 +166,7 @@ def _feed(shape: list[int]) -> np.ndarray[Any, Any]:
 
 
 def _onnxruntime(path: Path, threads: int) -> Call:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path, threads)
     port = session.get_inputs()[0]
     feeds = {port.name: _feed(port.shape)}
     return lambda: session.run(None, feeds)

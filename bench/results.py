@@ -63,7 +63,7 @@ def _row(figures: dict[str, Any]) -> Row:
 def full_table(figures: Figures) -> str:
     """Every set that tiny was measured on; the mean over them; then the harm to clean pictures."""
     head = ["set", "task", "pairs", "on", "input dB", "tiny, 1 step", "2 steps", "3 steps",
-            "SSIM, 1 step", "nano, 1 / 3", "pico, 1", "teacher, 3"]  # fmt: skip
+            "SSIM, 1 step", "nano, 1 / 3", "pico, 1"]  # fmt: skip
     lines = [_line(head), _line(["---"] * len(head))]
     sets = list(figures["tiny", 1])
     for name in sets:
@@ -81,7 +81,7 @@ def full_table(figures: Figures) -> str:
 
 
 def _db(figures: Figures, end: str, sets: Sequence[str]) -> list[str]:
-    """Input, tiny in 1, 2 and 3 steps, nano, pico, teacher: the mean over the sets in dB, "" where
+    """Input, tiny in 1, 2 and 3 steps, nano, pico: the mean over the sets in dB, "" where
     one of them was not measured. end: of the records' names."""
 
     def mean(model: str, steps: int, side: int = 1) -> str:
@@ -92,7 +92,7 @@ def _db(figures: Figures, end: str, sets: Sequence[str]) -> list[str]:
 
     nano = " / ".join(text for text in (mean("nano", 1), mean("nano", 3)) if text)
     tiny = [mean("tiny", steps) for steps in (1, 2, 3)]
-    return [mean("tiny", 1, side=0), *tiny, nano, mean("pico", 1), mean("teacher", 3)]
+    return [mean("tiny", 1, side=0), *tiny, nano, mean("pico", 1)]
 
 
 def short_table(figures: Figures, sets: Iterable[str]) -> str:

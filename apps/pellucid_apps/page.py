@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
+
+from pellucid.image.encode import to_8_bits
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#222;--paper:#fafafa;--soft:#5c5c5c;--line:#ddd;--own:#0a5c36}
@@ -109,7 +110,7 @@ def _figure(shown: Shown) -> str:
 
 
 def _data_uri(picture: NDArray[Any]) -> str:
-    codes = np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    codes = to_8_bits(picture)
     ok, data = cv2.imencode(".jpg", codes[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     if not ok:
         raise RuntimeError("OpenCV could not encode a picture of the page")

@@ -1,7 +1,7 @@
 """Progress of a batch: a bar on a terminal, plain lines elsewhere."""
 
 import sys
-from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -16,36 +16,34 @@ class Progress:
         self._bar: Bar | None = None
         if sys.stderr.isatty() and not quiet:
             columns = (TextColumn("restoring"), BarColumn(), MofNCompleteColumn())
-            self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-            self._task = self._bar.add_task("", total=total)
+            note = TextColumn("{task.fields[note]}")
+            self._bar = Bar(*columns, TimeRemainingColumn(), note, console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=total, note="")
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
+    def show(self, completed: float, note: str = "") -> bool:
+        """Move the bar; whether there is one."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=completed, note=note)
+        return self._bar is not None
+
     def tiles(self, done: int, total: int) -> None:
         """`done` of `total` tiles of the photo at hand."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done + done / total)
+        self.show(self._done + done / total)
 
     def finish(self, line: str, failed: bool) -> None:
         self._done += 1
-        if self._quiet:
-            return
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
+        if self.show(self._done):
+            self.tell(line)
+        elif not self._quiet:
             print(line, file=sys.stderr if failed else sys.stdout, flush=True)
 
     def tell(self, line: str) -> None:

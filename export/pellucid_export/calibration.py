@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import PhotoError
-from pellucid.image.photo import SUFFIXES, full_scale, read_photo
-from pellucid.pairs import Image
+from pellucid.image.encode import SUFFIXES, to_8_bits
+from pellucid.pairs import Image, pictures_below, read_rgb
 from pellucid_teacher.data.bicubic import imresize
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.light import quantise
@@ -61,7 +61,7 @@ def synthesised(clean: Path, count: int) -> list[Planes]:
     """`count` degraded crops of the photos in a folder, always the same: all tasks in turn, and a
     sixth of them with Gaussian noise, of NOISE_SIGMAS in turn.
     """
-    photos = [_codes(path) for path in _pictures(clean)]
+    photos = [to_8_bits(read_rgb(path)) for path in pictures_below(clean)]
     if not photos:
         raise ExportError(f"{clean}: no photos to synthesise calibration pictures from")
     noisy = count // 6
@@ -86,7 +86,7 @@ def from_folder(folder: Path, count: int) -> list[Planes]:
     if not folder.is_dir():
         raise ExportError(f"{folder}: no such folder; --calib takes a folder of typical photos")
     _refuse_evaluation_sets(folder)
-    found = _pictures(folder)
+    found = pictures_below(folder)
     if not found:
         raise ExportError(
             f"{folder}: no pictures in it; --calib takes a folder of typical degraded photos "
@@ -98,7 +98,7 @@ def from_folder(folder: Path, count: int) -> list[Planes]:
     crops = []
     for path in chosen:
         try:
-            picture = _unit(path)
+            picture = read_rgb(path)
         except PhotoError as error:
             raise ExportError(f"calibration picture {path}: {error}") from error
         if min(picture.shape[:2]) < SMALLEST:
@@ -112,14 +112,14 @@ def from_folder(folder: Path, count: int) -> list[Planes]:
 
 def sample_pairs(degraded: Path, clean: Path) -> list[ValidationPair]:
     """The pairs of two folders that share stems; the stem names the task."""
-    partners = {path.stem: path for path in _pictures(clean)}
+    partners = {path.stem: path for path in pictures_below(clean)}
     return [
         ValidationPair(
             path.stem,
-            fit(_batch(_unit(path)), (SIDE, SIDE)),
-            fit(_batch(_unit(partners[path.stem])), (SIDE, SIDE)),
+            fit(_batch(read_rgb(path)), (SIDE, SIDE)),
+            fit(_batch(read_rgb(partners[path.stem])), (SIDE, SIDE)),
         )
-        for path in _pictures(degraded)
+        for path in pictures_below(degraded)
         if path.stem in partners
     ]
 
@@ -127,7 +127,7 @@ def sample_pairs(degraded: Path, clean: Path) -> list[ValidationPair]:
 def reduced(clean: Path, count: int, scale: int) -> list[Planes]:
     """`count` crops of the photos in a folder, reduced bicubically, always the same: what ranges of
     a student that enlarges are measured on."""
-    photos = [_codes(path) for path in _pictures(clean)]
+    photos = [to_8_bits(read_rgb(path)) for path in pictures_below(clean)]
     if not photos:
         raise ExportError(f"{clean}: no photos to reduce")
     samples = Enlarging(Corpus(clean=photos), SIDE // scale * scale, scale)
@@ -137,8 +137,8 @@ def reduced(clean: Path, count: int, scale: int) -> list[Planes]:
 def reduced_pairs(clean: Path, scale: int) -> list[ValidationPair]:
     """The photos of a folder, and what they are reduced to; named by their stems."""
     pairs = []
-    for path in _pictures(clean):
-        photo = fit(_batch(_unit(path)), (SIDE // scale * scale,) * 2)
+    for path in pictures_below(clean):
+        photo = fit(_batch(read_rgb(path)), (SIDE // scale * scale,) * 2)
         small = quantise(imresize(photo[0].transpose(1, 2, 0), 1.0 / scale))
         pairs.append(ValidationPair(path.stem, _batch(small), photo))
     return pairs
@@ -147,7 +147,7 @@ def reduced_pairs(clean: Path, scale: int) -> list[ValidationPair]:
 def mild_pair(clean: Path) -> ValidationPair:
     """The first photo of a folder with a little noise, as good cameras give: nothing to gain, so
     that whatever an integer file adds to it shows."""
-    photo = fit(_batch(_unit(_pictures(clean)[0])), (SIDE, SIDE))
+    photo = fit(_batch(read_rgb(pictures_below(clean)[0])), (SIDE, SIDE))
     noise = np.random.default_rng(0).standard_normal(photo.shape) * (MILD_SIGMA / 255.0)
     return ValidationPair("mild", np.clip(photo + noise, 0.0, 1.0).astype(np.float32), photo)
 
@@ -172,24 +172,6 @@ def _refuse_evaluation_sets(folder: Path) -> None:
                 "Ranges fitted to it would flatter the figures measured on it; give --calib other "
                 "photos, or leave it out to use the bundled samples"
             )
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-
-
-def _codes(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of a file."""
-    codes: NDArray[np.uint8] = np.rint(_unit(path) * 255.0).astype(np.uint8)
-    return codes
-
-
-def _unit(path: Path) -> Image:
-    """(H, W, 3) in [0, 1] of a file; grey is repeated, alpha dropped."""
-    pixels = read_photo(path).pixels
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return np.asarray(pixels[..., :3], np.float32) / np.float32(full_scale(pixels.dtype))
 
 
 def _batch(picture: Image) -> Planes:

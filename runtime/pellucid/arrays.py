@@ -44,6 +44,11 @@ def check_state(pixels: Array, state: Array | None) -> None:
         )
 
 
+def to_floats(pixels: Array) -> NDArray[np.float32]:
+    """Any type to float32, white 1; same shape."""
+    return np.asarray(pixels, np.float32) / np.float32(full_scale(pixels.dtype))
+
+
 def to_planes(window: Array) -> NDArray[np.float32]:
     """(h, w, 3 or 1) of any type -> (1, 3, h, w) in [0, 1]."""
     image = np.empty((1, 3, *window.shape[:2]), np.float32)

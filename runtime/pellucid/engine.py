@@ -12,6 +12,7 @@ from .card import KEY, ModelCard, read_card
 from .errors import ModelError
 from .estimator import Estimator, open_estimator, with_amounts
 from .multiple import find_multiple, pad
+from .session import first_line, open_session, session_options
 from .thumbnail import MAPS, WINDOW, Place, WholePath, open_whole_path
 
 if TYPE_CHECKING:
@@ -30,19 +31,6 @@ def default_threads() -> int:
     return cores if cores <= 2 else min(4, cores // 2)
 
 
-def session_options(threads: int) -> "onnxruntime.SessionOptions":
-    """The settings with which pellucid restores."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Spinning workers burn a core between tiles and frames for about a tenth of the latency.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False  # sizes change from photo to photo
-    options.log_severity_level = 3  # silent about the overridable `scene`
-    return options
-
-
 class Engine:
     """A restorer graph: float32 RGB in [0, 1], (1, 3, H, W) -> (1, 3, sH, sW), s the card's scale.
 
@@ -51,20 +39,10 @@ class Engine:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        import onnxruntime  # here, so that `import pellucid` stays quick
-
         if threads is not None and threads < 1:
             raise ModelError(f"threads must be at least 1, got {threads}")
         self._threads = threads or default_threads()
-        options = session_options(self._threads)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no public base class for its errors
-            raise ModelError(
-                f"{path}: not a model ONNX Runtime can load ({_first_line(error)})"
-            ) from error
+        self._session = open_session(path, self._threads, path)
         self._metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.card: ModelCard = read_card(self._metadata, path.stem)
         self._input, self._output, self.takes_state = _picture_ports(self._session, path)
@@ -136,10 +114,10 @@ class Engine:
             restored = self._session.run([self._output], feeds)[0]
         except Exception as error:
             if "allocate memory" in str(error) or "bad_alloc" in str(error):
-                raise MemoryError(_first_line(error)) from error
+                raise MemoryError(first_line(error)) from error
             raise ModelError(
                 f"{self.card.id} failed on a {image.shape[3]}x{image.shape[2]} picture: "
-                f"{self._fixed_size() or _first_line(error)}"
+                f"{self._fixed_size() or first_line(error)}"
             ) from error
         if self.size_multiple > 1:
             restored = restored[..., : image.shape[2], : image.shape[3]]
@@ -183,7 +161,3 @@ def _picture_ports(session: "onnxruntime.InferenceSession", path: Path) -> tuple
     if inputs[0].type != "tensor(float)" or inputs[0].shape[1] != 3:
         raise ModelError(f"{path.name}: expected float32 RGB (1, 3, H, W), got {found}")
     return inputs[0].name, outputs[0].name, has_state
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import KEY, ModelCard, read_card
-from .engine import STATE, check_size, check_state, default_threads, session_options
+from .engine import STATE, check_size, check_state, default_threads
 from .engine_openvino_frames import FrameGraphs
 from .errors import ModelError, PhotoError
 from .estimator import KEY as ESTIMATOR_KEY
 from .estimator import Estimator, open_estimator, with_amounts
 from .multiple import find_multiple, pad
 from .scene import measure_scene
+from .session import session_options
 from .thumbnail import GRID, MAPS, WINDOW, Place, WholePath, open_whole_path
 from .thumbnail import KEY as THUMBNAIL_KEY
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import to_floats
 from .errors import PhotoError
-from .image.photo import SUFFIXES, full_scale, picture_size, read_photo
+from .image.photo import SUFFIXES, picture_size, read_photo
 from .metrics import SMALLEST
 
 LARGEST_BORDER = 32  # px by which a target may exceed its input, both sides together
@@ -102,15 +103,28 @@ def iter_pairs(chosen: EvalSet, sigma: float = 25.0) -> Iterator[Pair]:
     A target whose size differs by a crop of a few pixels is centred on the input (SOTS).
     """
     for degraded_path, clean_path in chosen.files:
-        clean = _unit(clean_path)
+        clean = read_rgb(clean_path)
         if degraded_path is None:
             noise = np.random.default_rng(0).standard_normal(clean.shape)
             degraded = (clean + noise * (sigma / 255.0)).astype(np.float32)
         else:
-            degraded = _unit(degraded_path)
+            degraded = read_rgb(degraded_path)
             if chosen.scale == 1:
                 clean = _centre(clean, degraded.shape, clean_path)
         yield Pair(clean_path.stem, degraded, clean)
+
+
+def read_rgb(path: Path) -> Image:
+    """(H, W, 3) in [0, 1] of a file; grey is repeated, alpha dropped."""
+    pixels = read_photo(path).pixels
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return to_floats(pixels[..., :3])
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Files that may be pictures, in the folder and below, sorted; none without a folder."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
@@ -155,14 +169,6 @@ def _check_headers(folder: Path, files: list[tuple[Path | None, Path]], scale: i
 def _croppable(given: tuple[int, int], target: tuple[int, int]) -> bool:
     """Whether a target is the input's size or a border of a few pixels larger."""
     return all(0 <= t - g <= LARGEST_BORDER for g, t in zip(given, target, strict=True))
-
-
-def _unit(path: Path) -> Image:
-    """(H, W, 3) in [0, 1] of a file; grey is repeated, alpha dropped."""
-    pixels = read_photo(path).pixels
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return np.asarray(pixels[..., :3], np.float32) / np.float32(full_scale(pixels.dtype))
 
 
 def _centre(clean: Image, shape: tuple[int, ...], path: Path) -> Image:

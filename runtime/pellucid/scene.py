@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .image.photo import full_scale
+from .arrays import to_floats
 
 # Finer where sRGB codes are dark: that is where exposure is decided.
 KNOTS = (0.0, 0.02, 0.05, 0.1, 0.18, 0.3, 0.45, 0.6, 0.8, 1.0)
@@ -132,8 +132,7 @@ def _of_cells(extreme: np.ufunc, x: Floats) -> Floats:
 
 
 def _unit(pixels: NDArray[Any]) -> Floats:
-    scaled = pixels.astype(np.float32) / np.float32(full_scale(pixels.dtype))
-    return np.asarray(np.clip(scaled, 0.0, 1.0), dtype=np.float32)
+    return np.asarray(np.clip(to_floats(pixels), 0.0, 1.0), dtype=np.float32)
 
 
 def _whole_bands(pixels: NDArray[Any], part: int, parts: int) -> NDArray[Any]:

@@ -11,9 +11,9 @@ from export_fakes import PROVENANCE, SMALL, small_pictures, small_student
 
 from pellucid import Restorer
 from pellucid.card import KEY
+from pellucid.session import open_session
 from pellucid.size import Size
 from pellucid_apps.inspect.command import describe, render
-from pellucid_export.onnx.file import open_session
 from pellucid_export.pipeline import Exporter, digest
 from pellucid_export.readiness.readers import read_graph
 from pellucid_export.report import Row

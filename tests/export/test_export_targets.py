@@ -119,8 +119,9 @@ def test_htp_files_of_sizes_or_ports_that_cannot_be() -> None:
 @pytest.mark.slow
 def test_three_steps_are_cut_into_halves_that_are_the_whole() -> None:
     """Every call has vectors of its own, and many of one shape: they go in by name."""
+    from pellucid.session import open_session
     from pellucid_export.htp.cut import cut_at_vectors
-    from pellucid_export.onnx.file import open_session, to_onnx
+    from pellucid_export.onnx.file import to_onnx
     from pellucid_export.restoration import Restoration
 
     whole = to_onnx(Restoration(small_student(), 3).eval(), {"id": "x", "license": "x",

@@ -37,12 +37,6 @@ def test_an_unknown_sampling_mode_is_refused() -> None:
         mil_ops_image.resize_bilinear(torch.zeros(1, 1, 2, 2), 4, 4, "NEAREST")
 
 
-def test_space_to_depth_puts_the_position_first() -> None:
-    x = torch.arange(16.0).reshape(1, 2, 2, 4)  # channel 0: 0..7, channel 1: 8..15
-    got = mil_ops_shape.space_to_depth(x, 2)[0, :, 0, 0]
-    assert got.tolist() == [0, 8, 1, 9, 4, 12, 5, 13]
-
-
 def test_gather_with_batch_dimensions() -> None:
     x = torch.arange(12).reshape(2, 2, 3)
     got = mil_ops_shape.gather(x, torch.tensor([[2, 0], [1, -1]]), axis=2, batch_dims=1)
@@ -54,16 +48,8 @@ def test_reshape_refuses_a_copied_size_without_its_dimension() -> None:
         mil_ops_shape.reshape(torch.zeros(1, 4, 6, 8), torch.tensor([0, 24, -1]))
 
 
-def test_fill_and_range() -> None:
+def test_fill() -> None:
     assert mil_ops_shape.fill(torch.tensor([2, 2]), torch.tensor(3.0)).tolist() == [[3, 3], [3, 3]]
-    numbers = mil_ops_shape.range_1d(torch.tensor(1), torch.tensor(8), torch.tensor(3))
-    assert numbers.tolist() == [1, 4, 7]
-
-
-def test_attention_is_softmax_of_products() -> None:
-    q, k, v = torch.randn(3, 1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
-    got = mil_ops_layers.scaled_dot_product_attention(q, k, v)
-    torch.testing.assert_close(got, torch.softmax(q @ k.mT / 2.0, -1) @ v)
 
 
 def test_conv_transpose_same_makes_size_times_stride() -> None:

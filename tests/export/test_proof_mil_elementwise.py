@@ -1,6 +1,5 @@
 """Every elementwise op and reduction, written by coremltools, against numpy's closed forms."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,6 @@ def sigmoid(x: Array) -> Array:
 
 def softplus(x: Array) -> Array:
     return np.asarray(np.log1p(np.exp(x)), np.float32)
-
-
-def erf(x: Array) -> Array:
-    return np.asarray(np.vectorize(math.erf)(x), np.float32)
 
 
 def signed(mb: Any, x: Any) -> Any:
@@ -58,8 +53,7 @@ def reduction(name: str, expected: Any, label: str = "", **params: Any) -> Case:
 
 
 ALPHA = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-BETA = np.array([1.0, 0.5, 2.0, 0.1], np.float32)
-A4, B4 = ALPHA.reshape(1, 4, 1, 1), BETA.reshape(1, 4, 1, 1)
+A4 = ALPHA.reshape(1, 4, 1, 1)
 
 CASES = [
     binary("add", np.add),
@@ -79,34 +73,20 @@ CASES = [
     binary("less_equal", np.less_equal),
     logical("logical_and", np.logical_and),
     logical("logical_or", np.logical_or),
-    logical("logical_xor", np.logical_xor),
     Case("logical_not", lambda mb, x: mb.logical_not(x=mb.less(x=x, y=0.5)), lambda x: x >= 0.5),
     unary("abs", np.abs, on_signed=True),
-    unary("acos", np.arccos),
-    unary("asin", np.arcsin),
-    unary("atan", np.arctan, on_signed=True),
-    unary("atanh", np.arctanh),
     unary("ceil", np.ceil, on_signed=True),
-    unary("cos", np.cos, on_signed=True),
-    unary("cosh", np.cosh, on_signed=True),
-    unary("erf", erf, on_signed=True),
     unary("exp", np.exp, on_signed=True),
-    unary("exp2", np.exp2, on_signed=True),
     unary("floor", np.floor, on_signed=True),
     unary("identity", lambda x: x),
     unary("round", np.rint, on_signed=True),
     unary("sign", np.sign, on_signed=True),
-    unary("sin", np.sin, on_signed=True),
-    unary("sinh", np.sinh, on_signed=True),
     unary("sqrt", np.sqrt),
     unary("square", np.square, on_signed=True),
-    unary("tan", np.tan),
     unary("tanh", np.tanh, on_signed=True),
     unary("clip", lambda x: np.clip(x, -0.5, 1.0), True, alpha=-0.5, beta=1.0),
-    unary("inverse", lambda x: 1 / (x + 1e-2), epsilon=1e-2),
     unary("log", lambda x: np.log(x + 1e-2), epsilon=1e-2),
     unary("rsqrt", lambda x: 1 / np.sqrt(x + 1e-2), epsilon=1e-2),
-    unary("threshold", lambda x: np.maximum(x, 0.3), True, alpha=0.3),
     unary("relu", lambda x: np.maximum(x, 0), on_signed=True),
     Case(
         "relu6",
@@ -116,23 +96,8 @@ CASES = [
     unary("sigmoid", sigmoid, on_signed=True),
     unary("silu", lambda x: x * sigmoid(x), on_signed=True),
     unary("softplus", softplus, on_signed=True),
-    unary("softsign", lambda x: x / (1 + np.abs(x)), on_signed=True),
-    unary(
-        "clamped_relu",
-        lambda x: np.minimum(np.where(x >= 0, x, 0.1 * x), 1.0),
-        True,
-        alpha=0.1,
-        beta=1.0,
-    ),
-    unary("elu", lambda x: np.where(x > 0, x, 0.7 * np.expm1(x)), True, alpha=0.7),
-    unary("gelu", lambda x: x * (1 + erf(x / np.float32(2**0.5))) / 2, on_signed=True),
     unary("leaky_relu", lambda x: np.where(x >= 0, x, 0.1 * x), True, alpha=0.1),
-    unary("linear_activation", lambda x: 0.3 * x + 2, True, alpha=0.3, beta=2.0),
     unary("prelu", lambda x: np.where(x >= 0, x, A4 * x), True, alpha=ALPHA),
-    unary("scaled_tanh", lambda x: 1.5 * np.tanh(0.7 * x), True, alpha=1.5, beta=0.7),
-    unary("sigmoid_hard", lambda x: np.clip(0.3 * x + 0.4, 0, 1), True, alpha=0.3, beta=0.4),
-    unary("softplus_parametric", lambda x: A4 * softplus(B4 * x), True, alpha=ALPHA, beta=BETA),
-    unary("thresholded_relu", lambda x: np.where(x >= 0.3, x, 0), True, alpha=0.3),
     unary("softmax", lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True), True, axis=1),
     Case(
         "select",
@@ -144,23 +109,6 @@ CASES = [
     reduction("reduce_sum", lambda x: x.sum(-1), axes=[-1]),
     reduction("reduce_max", lambda x: x.max((1, 3)), axes=[1, 3]),
     reduction("reduce_min", lambda x: x.min(1, keepdims=True), axes=[1], keep_dims=True),
-    reduction("reduce_prod", lambda x: x.prod((1, 3)), axes=[1, 3]),
-    reduction("reduce_sum_square", lambda x: (x**2).sum(2), axes=[2]),
-    reduction("reduce_l1_norm", lambda x: np.abs(x).sum(2), axes=[2]),
-    reduction("reduce_l2_norm", lambda x: np.sqrt((x**2).sum(2)), axes=[2]),
-    reduction("reduce_log_sum", lambda x: np.log(x.sum(2)), axes=[2]),
-    reduction("reduce_log_sum_exp", lambda x: np.log(np.exp(x).sum(2)), axes=[2]),
-    reduction("reduce_argmax", lambda x: x.argmax(1), axis=1, keep_dims=False),
-    reduction("reduce_argmin", lambda x: x.argmin(3), axis=3, keep_dims=False),
-    reduction("cumsum", lambda x: x.cumsum(3), axis=3),
-    reduction(
-        "cumsum",
-        lambda x: np.flip(np.flip(x, 2).cumsum(2), 2) - x,
-        "_back",
-        axis=2,
-        exclusive=True,
-        reverse=True,
-    ),
 ]
 
 
@@ -176,20 +124,3 @@ def test_as_numpy(case: Case, outputs: dict[str, Array]) -> None:
 
 def test_no_op_is_left_untested() -> None:
     assert {case.name for case in CASES} >= mil_ops_elementwise.OPS.keys()
-
-
-@pytest.mark.parametrize(
-    ("mode", "expected"),
-    [
-        (
-            "TANH_APPROXIMATION",
-            lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-        ),
-        ("SIGMOID_APPROXIMATION", lambda x: x * sigmoid(1.702 * x)),
-    ],
-)
-def test_gelu_approximations(mode: str, expected: Any) -> None:
-    torch = pytest.importorskip("torch")
-    x = np.linspace(-3, 3, 25, dtype=np.float32)
-    got = mil_ops_elementwise.gelu(torch.from_numpy(x), mode).numpy()
-    np.testing.assert_allclose(got, expected(x), rtol=1e-5, atol=1e-6)

@@ -60,13 +60,6 @@ PACKED = [
         shape=np.array(INDICES.shape, np.uint32),
     ),
     added(
-        "constexpr_sparse_to_dense",
-        SPARSE,
-        nonzero_data=KEPT,
-        mask=packed(MASK, 1),
-        shape=np.array(MASK.shape, np.uint32),
-    ),
-    added(
         "constexpr_cast",
         SCALE.astype(np.float16).astype(np.float32).reshape(4, 1, 1),
         source_val=SCALE.astype(np.float16).reshape(4, 1, 1),

@@ -15,8 +15,8 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.estimator import KEY as ESTIMATOR_KEY
 from pellucid.restorer import MODELS
 from pellucid.scene import SCENE_SIZE
+from pellucid.session import open_session
 from pellucid_apps.web import ENGINE
-from pellucid_export.onnx.file import open_session
 from pellucid_export.onnx.scene_branch import measure_always
 from pellucid_export.pipeline import Exporter
 from pellucid_export.request import Request, check_combinations

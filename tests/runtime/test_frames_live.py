@@ -142,14 +142,14 @@ def test_the_network_gets_the_smoothed_scene() -> None:
 
 @pytest.mark.parametrize("full_s", [0.001, 0.02, 0.2, 1.0])
 def test_budget_and_age_are_kept_on_a_30_fps_source(full_s: float) -> None:
-    """Two minutes of a synthetic camera, whose frames age by a controlled clock."""
+    """Forty seconds of a synthetic camera, whose frames age by a controlled clock."""
     clock, sink = FakeClock(), FakeSink()
     loop, _, told = make_loop(clock, [sink], full_s, ladder(1280, 720, steps=3))
-    loop.run(camera(clock, 3600, lambda k: grey(k % 256)))
+    loop.run(camera(clock, 1200, lambda k: grey(k % 256)))
     assert told == []
     assert loop.figures.over_budget <= 0.01 * loop.figures.shown
     assert loop.figures.age_p95() <= 0.033
-    assert sink.count >= 3500 and loop.figures.fps == pytest.approx(30.0, abs=0.5)
+    assert sink.count >= 1160 and loop.figures.fps == pytest.approx(30.0, abs=0.5)
 
 
 def test_a_network_too_slow_at_its_cheapest_leaves_out_frames_and_says_so_once() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import PhotoError, Restorer
+from pellucid.image.encode import to_8_bits
 from pellucid.metrics import luma, psnr
 from pellucid.pairs import iter_pairs, load_set
 from pellucid.recurrent import find_frames
@@ -42,7 +43,7 @@ def measure_clip(
     folder: input/ and target/ with frames whose names sort as they follow each other. Raises
     PhotoError for anything else.
     """
-    pairs = [(_codes(p.degraded), _codes(p.clean)) for p in iter_pairs(load_set(folder))]
+    pairs = [(to_8_bits(p.degraded), to_8_bits(p.clean)) for p in iter_pairs(load_set(folder))]
     if len({frame.shape for pair in pairs for frame in pair}) != 1 or len(pairs) < 2:
         raise PhotoError(f"{folder}: expected the frames of a clip, at least 2, all of one size")
     given, clean = [before for before, _ in pairs], [after for _, after in pairs]
@@ -89,19 +90,11 @@ def _figures(how: str, shown: Sequence[Frame], clean: Sequence[Frame]) -> ClipFi
 
     return ClipFigures(
         how,
-        mean(lambda a, b: psnr(_unit(a), _unit(b))),
-        mean(lambda a, b: psnr(luma(_unit(a)), luma(_unit(b)))),
+        mean(lambda a, b: psnr(a / 255.0, b / 255.0)),
+        mean(lambda a, b: psnr(luma(a / 255.0), luma(b / 255.0))),
         flicker(shown, clean),
         float(np.std([frame.mean() for frame in shown])),
     )
-
-
-def _codes(picture: NDArray[Any]) -> Frame:
-    return np.asarray(np.rint(np.clip(picture, 0.0, 1.0) * 255.0), np.uint8)
-
-
-def _unit(frame: Frame) -> NDArray[np.float64]:
-    return frame / 255.0
 
 
 def _line(row: ClipFigures) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pellucid import ModelError
 from pellucid.card import KEY, read_card
+from pellucid.session import open_session
 
 from ..bundled import model_file
 from ..export.layers import coreml_layers, onnx_layers, openvino_layers, summarise
@@ -38,14 +39,7 @@ def describe(path: Path) -> Facts:
 
 
 def _onnx(path: Path, data: bytes) -> Facts:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no public base class for its errors
-        raise ModelError(f"{path}: not a model ONNX Runtime can load") from error
+    session = open_session(data, name=path)
     meta = session.get_modelmeta()
     facts: Facts = {
         "producer": meta.producer_name or "unknown",

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -102,10 +103,11 @@ def live(
     names = sink or [default_sink()]
     check_unlike(source, names)
     models = rank_models(model)
-    best = open_engine(find_model(models[0][0]), threads, engine)
+    opened_once = cache(lambda name: open_engine(find_model(name), threads, engine))
+    best = opened_once(models[0][0])
     choice.check(best.card.degradations, best.card.id)
     passes = NetworkRestorer(
-        lambda name, n: open_pass(name, n, threads, engine, choice),
+        lambda name, n: open_pass(opened_once(name), n, choice=choice),
         lambda name: open_frames(name, threads, engine),
     )
     passes.prepare(models[0][0], 1)  # a wrong model ends it before anything is opened

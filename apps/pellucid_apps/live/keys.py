@@ -3,7 +3,6 @@
 import os
 import select
 import sys
-from types import TracebackType
 from typing import Any
 
 
@@ -26,12 +25,7 @@ class Keyboard:
             tty.setcbreak(sys.stdin.fileno())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._before is not None and sys.platform != "win32":
             import termios
 

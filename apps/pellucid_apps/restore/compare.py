@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.arrays import to_floats
+from pellucid.image.encode import to_8_bits
 from pellucid.image.exif import upright
-from pellucid.image.photo import full_scale
 
 Array = NDArray[Any]
 
@@ -88,9 +89,8 @@ def displayable(pixels: Array) -> Array:
     """Any Photo's pixels as (H, W, 3) uint8; transparency over white."""
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
-    unit = pixels.astype(np.float32) / np.float32(full_scale(pixels.dtype))
+    unit = to_floats(pixels)
     if unit.shape[2] == 4:
         alpha = unit[..., 3:]
         unit = unit[..., :3] * alpha + (1.0 - alpha)
-    codes: Array = np.rint(np.clip(unit, 0.0, 1.0) * 255.0)
-    return codes.astype(np.uint8)
+    return to_8_bits(unit)

@@ -10,7 +10,7 @@ from pellucid import PellucidError, Restorer
 from pellucid.degradations import BLIND, Choice
 from pellucid.video import FoundInFrames, SteadyRestorer, VideoOptions, plan_video, restore_video
 
-from ..progress import Progress
+from ..progress import Progress, hours
 
 _LINE_EVERY_S = 10.0  # of progress, where there is no terminal
 
@@ -111,5 +111,5 @@ class _Clock:
         new = self.done - (self._first or 0)
         if not self.total or not new:
             return line
-        left = round((now - self._begun) / new * (self.total - self.done))
-        return f"{line} of {self.total}, {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+        left = (now - self._begun) / new * (self.total - self.done)
+        return f"{line} of {self.total}, {hours(left)} left"

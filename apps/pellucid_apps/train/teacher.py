@@ -15,7 +15,7 @@ def teacher(
     out: options.Out,
     licence: options.Licence,
     system: Annotated[
-        str, typer.Argument(help="diffuir, rddm, resshift, or MODULE:KIND of your own.")
+        str, typer.Argument(help="diffuir, rddm, resshift, guided-deblur or your own MODULE:KIND.")
     ] = "diffuir",
     preset: Annotated[
         str | None, typer.Option(help="One of the system's (default: its first).")

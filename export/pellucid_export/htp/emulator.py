@@ -25,6 +25,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pellucid.errors import PellucidError
+from pellucid.session import open_session, session_options
 
 from ..thresholds import agreement_db
 
@@ -119,15 +120,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 
 
-def _quiet() -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return options
-
-
 def _noise(path: Path) -> dict[str, NDArray[np.float32]]:
-    session = onnxruntime.InferenceSession(path, _quiet(), providers=["CPUExecutionProvider"])
+    session = open_session(path)
     rng = np.random.default_rng(0)
     feeds = {}
     for port in session.get_inputs():
@@ -147,7 +141,7 @@ def _session(path: str, strict: bool) -> Any:
     import onnxruntime_qnn
 
     devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == PROVIDER]
-    options = _quiet()
+    options = session_options(1)
     if strict:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -175,8 +169,7 @@ def _emulate(path: str, arrays: str) -> HTPReport:
     except Exception as error:  # the runtime raises its own types, which it does not export
         strict_words = str(error).splitlines()[0][:300]
     else:
-        plain = onnxruntime.InferenceSession(path, _quiet(), providers=["CPUExecutionProvider"])
-        (expected, *_) = plain.run(None, feeds)
+        (expected, *_) = open_session(Path(path)).run(None, feeds)
         return HTPReport(True, *_assignment(session), agreement_db(got, expected))
     try:
         accepted, refused = _assignment(_session(path, strict=False))

@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from pellucid.session import open_session
 from pellucid.size import Size, rounded_up, size_text
 
-from ..onnx.file import Run, open_session
+from ..onnx.file import Run
 from ..onnx.maker import OnnxMaker
 from ..source import ExportSource
 from ..thresholds import ExportError

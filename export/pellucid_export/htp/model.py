@@ -25,7 +25,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper, shape_inference
 
-from ..onnx.file import open_session
+from pellucid.session import open_session
+
 from ..onnx.rewrites import drop_unused, rewrite_for_devices
 from ..readiness.graph_onnx import fix_sizes
 from .cut import HTPModelError, cut_at_vectors

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from pellucid.engine import session_options
 from pellucid.estimator import KEY as ESTIMATOR_KEY
+from pellucid.session import open_session
 from pellucid.size import Size
 from pellucid.thumbnail import GRID
 from pellucid.thumbnail import KEY as THUMBNAIL_KEY
@@ -211,13 +210,6 @@ def whole_picture_graphs(student: AnyStudent) -> dict[str, str]:
         made = _trace(module, {"picture": torch.rand(1, 3, GRID, GRID)}, {"scene": scene}, None)
         entries[THUMBNAIL_KEY] = base64.b64encode(made.SerializeToString()).decode("ascii")
     return entries
-
-
-def open_session(model: bytes | Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session on the CPU, with the settings with which pellucid restores."""
-    return onnxruntime.InferenceSession(
-        model, session_options(threads), providers=["CPUExecutionProvider"]
-    )
 
 
 def onnx_runner(model: bytes | Path, image_io: bool, threads: int = 1) -> Run:

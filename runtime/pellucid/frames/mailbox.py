@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 
 from .frame import Clock, Frame, FrameError, Source
 
@@ -79,12 +78,7 @@ class NewestFrames:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._box.close()
         # A driver may hang in its read for ever; the thread is a daemon and dies with the program.
         self._thread.join(timeout=1.0)

@@ -114,7 +114,7 @@ class NetworkRestorer:
 
 
 def open_pass(
-    model: str,
+    model: str | AnyEngine,
     steps: int,
     threads: int | None = None,
     engine: str = "auto",
@@ -122,12 +122,13 @@ def open_pass(
 ) -> Pass:
     """A pass over whole frames. ModelError if there is no such model or engine.
 
+    model: a name or file, or an engine that is open already; the next two say nothing then.
     engine: "onnxruntime", "openvino" or "auto", the second for .xml files only: it takes about half
     of the time on most CPUs and keeps frames in 8 bits up to the graph, but while it compiles for a
     new size, frames of large models come late.
     choice: the amounts of later steps; those of the first come with the scene.
     """
-    opened = open_engine(find_model(model), threads, engine)
+    opened = open_engine(find_model(model), threads, engine) if isinstance(model, str) else model
     opened.card.check_keeps_size()
     once = _frame_pass(opened)
     if steps == 1:

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..card import read_card
-from ..engine import session_options
 from ..errors import ModelError
 from ..estimator import scene_for
+from ..session import CPU, session_options
 from ..thumbnail import MAPS, WINDOW, Place, open_whole_path
 from .opened import Array, Event, Opened, picture
 from .plugins import devices_of
 from .targets import Target
-
-CPU = "CPUExecutionProvider"
 
 
 def onnxruntime_options(threads: int) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ModelError
+from ..session import first_line
 from .calls import open_call
 from .calls_onnxruntime import onnxruntime_call
 from .counting import count_layers
@@ -165,7 +166,7 @@ def _measure_file(
             counted = open_call(target, path, size, conditions.threads, layers=True)
             layered.append(count_layers(rows[index].key, target, plain, counted, limit, clock))
         except Exception as error:  # ModelError, or the engines' own types
-            rows[index] = replace(rows[index], reason=f"no times of layers: {_first_line(error)}")
+            rows[index] = replace(rows[index], reason=f"no times of layers: {first_line(error)}")
     return rows, layered, len(ready) if cut else 0
 
 
@@ -173,7 +174,7 @@ class _Stopped(Exception):
     """A call that ran before fails now: a device was lost, or memory ran out."""
 
     def __init__(self, call: Callable[[], object], error: Exception) -> None:
-        super().__init__(_first_line(error))
+        super().__init__(first_line(error))
         self.call = call
 
 
@@ -210,10 +211,6 @@ def _turns(
     return Series(), []
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [repr(error)])[0][:240]
-
-
 def _open(
     path: Path, name: str, target: Target, size: tuple[int, int], conditions: Conditions
 ) -> tuple[Row, Opened | None]:
@@ -236,7 +233,7 @@ def _open(
     try:
         opened.call()
     except Exception as error:  # the engines' own types
-        return replace(blank, reason=f"not run: {_first_line(error)}"), None
+        return replace(blank, reason=f"not run: {first_line(error)}"), None
     done, most = time.perf_counter(), peak_mb()
     row = replace(
         blank,

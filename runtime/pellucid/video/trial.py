@@ -1,6 +1,7 @@
 """What a container holds, found by writing a second of the result before the work begins."""
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def _first_frames(
     """A segment with the first frames of a track as they are."""
     converter = Converter(track, threads)
     writer = SegmentWriter(folder / f"track{track.index}.mkv", track, coding, threads)
-    try:
+    with ExitStack() as unfinished:
+        unfinished.callback(writer.discard)
         frames = read_frames(
             source.path, track.index, Damage(), clock=source.clock, first_pts=track.first_pts
         )
@@ -89,10 +91,9 @@ def _first_frames(
             writer.add(converter.to_frame(converter.to_array(frame)[0], coding), pts)
             if writer.frames == _FRAMES:
                 break
-        return Part(track, coding, (writer.finish(),))
-    except Exception:
-        writer.discard()
-        raise
+        part = Part(track, coding, (writer.finish(),))
+        unfinished.pop_all()
+    return part
 
 
 def _other_streams(source: SourceVideo) -> set[int]:

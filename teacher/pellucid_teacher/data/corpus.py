@@ -26,6 +26,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.arrays import to_floats
+from pellucid.pairs import pictures_below
+
 from .exposure import long_exposure, windows
 from .haze import fill_depth
 from .light import Image
@@ -33,7 +36,6 @@ from .rain import real_layers
 
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 SMALLEST_SIDE = 160
 HELD = 6
 ROOM = 4.0  # metres
@@ -96,7 +98,7 @@ def load_corpus(
     own = read.pairs(root)
     home = clean_folder(root)
     clean = read.pictures([path for path in clean_files(root, leave_out) if wanted(path)])
-    if not _pictures(home) and not own and not read.faults:
+    if not pictures_below(home) and not own and not read.faults:
         read.faults.append(f"{home}: no pictures found; put clean photos there")
     rain = [pair for folder in sorted(root.glob("rain-*")) for pair in read.pairs(folder)]
     corpus = Corpus(
@@ -104,10 +106,10 @@ def load_corpus(
         own=own,
         lowlight=[p for d in sorted(root.glob("lowlight-*")) for p in read.pairs(d)],
         noise=[p for d in sorted(root.glob("noise-*")) for p in read.pairs(d)],
-        rain_layers=real_layers([(_unit(rainy), _unit(dry)) for rainy, dry in rain]),
+        rain_layers=real_layers([(to_floats(rainy), to_floats(dry)) for rainy, dry in rain]),
         snow_layers=[
-            _unit(mask).mean(axis=2)
-            for mask in read.pictures(_pictures(root / "overlays" / "snow_mask"))
+            to_floats(mask).mean(axis=2)
+            for mask in read.pictures(pictures_below(root / "overlays" / "snow_mask"))
         ],
         depth=[
             p
@@ -136,18 +138,8 @@ def clean_folder(root: Path) -> Path:
 
 def clean_files(root: Path, leave_out: Collection[str] = ()) -> list[Path]:
     """The clean photos of a training folder, without those that must stay unseen."""
-    found = _pictures(clean_folder(root))
+    found = pictures_below(clean_folder(root))
     return [path for path in found if not set(leave_out) & set(path.relative_to(root).parts)]
-
-
-def _unit(pixels: Pixels) -> Image:
-    return pixels.astype(np.float32) / 255.0
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
 class Reader:
@@ -166,7 +158,7 @@ class Reader:
             )
 
     def files(self, folder: Path) -> list[Path]:
-        return [path for path in _pictures(folder) if self.wanted(path)]
+        return [path for path in pictures_below(folder) if self.wanted(path)]
 
     def pictures(self, files: list[Path]) -> list[Pixels]:
         return [photo for path in files if (photo := self.picture(path)) is not None]

@@ -18,7 +18,9 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from .corpus import SUFFIXES, Corpus, load_corpus
+from pellucid.pairs import pictures_below
+
+from .corpus import Corpus, load_corpus
 
 _SIDES = ("input", "target")
 _JPEG_QUALITY = 95
@@ -98,9 +100,7 @@ def _find_samples(folder: Path) -> dict[str, list[tuple[str, Path]]]:
     """(name in the shard, file) of each sample's files, by the sample's key."""
     found: dict[str, list[tuple[str, Path]]] = {}
     taken: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
+    for path in pictures_below(folder):
         name = shard_name(PurePosixPath(path.relative_to(folder).as_posix()))
         if name in taken:
             raise ValueError(f"{path} and {taken[name]} would both be {name}; rename one")
@@ -143,7 +143,8 @@ def _content(path: Path, side: int | None) -> bytes:
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    ok, coded = cv2.imencode(path.suffix, small, quality if path.suffix != ".png" else [])
+    suffix = ".jpg" if path.suffix.lower() == ".jfif" else path.suffix
+    ok, coded = cv2.imencode(suffix, small, [] if suffix == ".png" else quality)
     assert ok
     return coded.tobytes()
 

@@ -112,17 +112,6 @@ def matmul(
     return (x.mT if transpose_x else x) @ (y.mT if transpose_y else y)
 
 
-def einsum(values: list[Tensor], equation: str) -> Tensor:
-    out: Tensor = torch.einsum(equation, *values)
-    return out
-
-
-def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
-) -> Tensor:
-    return F.scaled_dot_product_attention(query, key, value, attn_mask)
-
-
 def _windows(
     x: Tensor,
     kernel_sizes: Tensor,
@@ -187,73 +176,6 @@ def max_pool(
     return out
 
 
-def l2_pool(
-    x: Tensor,
-    kernel_sizes: Tensor,
-    strides: Tensor | None = None,
-    pad_type: str = "valid",
-    pad: Tensor | None = None,
-    ceil_mode: bool | Tensor = False,
-) -> Tensor:
-    mean = avg_pool(x.square(), kernel_sizes, strides, pad_type, pad, False, ceil_mode)
-    return (mean * math.prod(ints(kernel_sizes))).sqrt()
-
-
-def batch_norm(
-    x: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    gamma: Tensor | None = None,
-    beta: Tensor | None = None,
-    epsilon: float | Tensor = 1e-5,
-) -> Tensor:
-    y = (x - per_channel(mean, x)) * torch.rsqrt(per_channel(variance, x) + epsilon)
-    y = y if gamma is None else y * per_channel(gamma, x)
-    return y if beta is None else y + per_channel(beta, x)
-
-
-def instance_norm(
-    x: Tensor,
-    gamma: Tensor | None = None,
-    beta: Tensor | None = None,
-    epsilon: float | Tensor = 1e-5,
-) -> Tensor:
-    dims = list(range(2, x.ndim))
-    variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
-    y = (x - mean) * torch.rsqrt(variance + epsilon)
-    y = y if gamma is None else y * per_channel(gamma, x)
-    return y if beta is None else y + per_channel(beta, x)
-
-
-def layer_norm(
-    x: Tensor,
-    axes: Tensor | None = None,
-    gamma: Tensor | None = None,
-    beta: Tensor | None = None,
-    epsilon: float | Tensor = 1e-5,
-) -> Tensor:
-    dims = list(range(x.ndim)) if axes is None else sorted(a % x.ndim for a in ints(axes))
-    variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
-    y = (x - mean) * torch.rsqrt(variance + epsilon)
-    shape = [size if i in dims else 1 for i, size in enumerate(x.shape)]
-    y = y if gamma is None else y * gamma.reshape(shape)
-    return y if beta is None else y + beta.reshape(shape)
-
-
-def l2_norm(x: Tensor, epsilon: float | Tensor = 1e-6) -> Tensor:
-    return x * torch.rsqrt(x.square().sum((-3, -2, -1), keepdim=True) + epsilon)
-
-
-def local_response_norm(
-    x: Tensor,
-    size: int | Tensor,
-    alpha: float | Tensor = 1e-4,
-    beta: float | Tensor = 0.75,
-    k: float | Tensor = 1.0,
-) -> Tensor:
-    return F.local_response_norm(x, int(size), float(alpha), float(beta), float(k))
-
-
 OPS: dict[str, Op] = {
     op.__name__: op
     for op in (
@@ -261,15 +183,7 @@ OPS: dict[str, Op] = {
         conv_transpose,
         linear,
         matmul,
-        einsum,
-        scaled_dot_product_attention,
         avg_pool,
         max_pool,
-        l2_pool,
-        batch_norm,
-        instance_norm,
-        layer_norm,
-        l2_norm,
-        local_response_norm,
     )
 }

@@ -123,16 +123,6 @@ def gather(
     return torch.stack(rows)
 
 
-def gather_along_axis(
-    x: Tensor,
-    indices: Tensor,
-    axis: int | Tensor = 0,
-    validate_indices: bool | Tensor = False,
-) -> Tensor:
-    dim = int(axis) % x.ndim
-    return torch.gather(x, dim, indices.long() % x.shape[dim])
-
-
 def tile(x: Tensor, reps: Tensor) -> Tensor:
     return x.repeat(ints(reps))
 
@@ -149,21 +139,6 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int | Tensor) -> Tensor:
     return F.pixel_unshuffle(x, int(downscale_factor))
 
 
-def depth_to_space(x: Tensor, block_size: int | Tensor) -> Tensor:
-    """The block's position is the slow part of the channel index (ONNX mode DCR)."""
-    n, c, h, w = x.shape
-    b = int(block_size)
-    cells = x.reshape(n, b, b, c // b**2, h, w).permute(0, 3, 4, 1, 5, 2)
-    return cells.reshape(n, c // b**2, h * b, w * b)
-
-
-def space_to_depth(x: Tensor, block_size: int | Tensor) -> Tensor:
-    n, c, h, w = x.shape
-    b = int(block_size)
-    cells = x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4)
-    return cells.reshape(n, c * b**2, h // b, w // b)
-
-
 def shape(x: Tensor) -> Tensor:
     return torch.tensor(x.shape, dtype=torch.int32)
 
@@ -174,10 +149,6 @@ def fill(shape: Tensor, value: float | Tensor = 0.0) -> Tensor:
 
 def fill_like(ref_tensor: Tensor, value: float | Tensor = 0.0) -> Tensor:
     return torch.zeros(ref_tensor.shape) + value
-
-
-def range_1d(start: Tensor, end: Tensor, step: Tensor) -> Tensor:
-    return torch.arange(start.item(), end.item(), step.item())
 
 
 OPS: dict[str, Op] = {
@@ -194,16 +165,12 @@ OPS: dict[str, Op] = {
         slice_by_index,
         slice_by_size,
         gather,
-        gather_along_axis,
         tile,
         reverse,
         pixel_shuffle,
         pixel_unshuffle,
-        depth_to_space,
-        space_to_depth,
         shape,
         fill,
         fill_like,
-        range_1d,
     )
 }

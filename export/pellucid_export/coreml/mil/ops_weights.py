@@ -81,18 +81,6 @@ def constexpr_lut_to_dense(
     return picked.movedim(-1, axis + 1).flatten(axis, axis + 1)
 
 
-def constexpr_sparse_to_dense(
-    nonzero_data: Tensor, mask: Tensor, shape: Tensor | None = None
-) -> Tensor:
-    if shape is not None:
-        sizes = ints(shape)
-        flags = unpack_bits(mask.numpy().view(np.uint8), 1, math.prod(sizes))
-        mask = torch.from_numpy(flags).reshape(sizes)
-    dense = torch.zeros(mask.shape, dtype=nonzero_data.dtype)
-    dense[mask.bool()] = nonzero_data
-    return dense
-
-
 def constexpr_cast(source_val: Tensor, output_dtype: str) -> Tensor:
     return source_val
 
@@ -105,7 +93,6 @@ OPS: dict[str, Op] = {
         constexpr_affine_dequantize,
         constexpr_blockwise_shift_scale,
         constexpr_lut_to_dense,
-        constexpr_sparse_to_dense,
         constexpr_cast,
     )
 }
