@@ -122,7 +122,7 @@ def test_a_build_for_looks_learns_by_st_lpips(corpus: Corpus, tmp_path: Path) ->
 
 def test_resshift_teaches(corpus: Corpus, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    swin = SwinUNetConfig(width=16, multipliers=(1,), blocks=1, swin_width=16, fold=4)
+    swin = SwinUNetConfig(width=32, multipliers=(1,), blocks=1, swin_width=32, fold=4)
     teacher = FrozenTeacher("resshift", ResShift(ResShiftOptions(swin, scale=4)))
     low = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(teacher.restore(low), teacher.restore(low))
