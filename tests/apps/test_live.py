@@ -100,7 +100,8 @@ def test_mistakes_end_in_one_line(
 
 
 def test_list_says_what_there_is() -> None:
-    assert run(["--list"]).returncode == 0
+    listed = run(["--list"])
+    assert listed.returncode == 0 and (listed.stdout or b"no camera is there" in listed.stderr)
 
 
 def test_sources_and_sinks_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

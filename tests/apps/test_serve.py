@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from pellucid import Restorer
+from pellucid.degradations import Choice
 from pellucid.image.photo import MAX_MEGAPIXELS_VARIABLE
 from pellucid_apps.cli import app as command
 from pellucid_apps.serve.app import Access, create_app
@@ -77,6 +78,14 @@ def test_a_photo_in_which_nothing_is_found_comes_back_byte_for_byte(client: Test
     )
 
 
+def test_a_request_chooses_and_hears_what_was_found(client: TestClient, restorer: Restorer) -> None:
+    answer = client.post("/restore?fix=rain=0.8&ignore=noise", content=picture(), headers=JPEG)
+    restored = restorer(picture(), fix="rain=0.8", ignore="noise")
+    got = np.asarray(Image.open(io.BytesIO(answer.content)))
+    np.testing.assert_array_equal(got, restored.pixels)
+    assert answer.headers["X-Pellucid-Found"] == f"{restored.found}; restoring rain 0.8"
+
+
 def test_strength_nought_gives_the_picture_back(client: TestClient) -> None:
     answer = client.post("/restore?strength=0", content=picture(), headers=RAW)
     got, sent = (np.asarray(Image.open(io.BytesIO(d))) for d in (answer.content, picture()))
@@ -95,6 +104,8 @@ def test_strength_nought_gives_the_picture_back(client: TestClient) -> None:
         ("?quality=best", picture(), JPEG, 422, "quality must be 1 to 100"),
         ("?format=gif", picture(), JPEG, 422, "choose from jpg"),
         ("?model=tiny", picture(), JPEG, 422, "no setting 'model'"),
+        ("?fix=rian", picture(), JPEG, 422, "did you mean rain?"),
+        ("?fix=rain&ignore=rain", picture(), JPEG, 422, "both fixed and ignored"),
     ],
 )
 def test_bad_requests_get_one_line(
@@ -145,7 +156,11 @@ class Slow:
         self.started, self.go = threading.Event(), threading.Event()
 
     def restore_photo(
-        self, photo: object, strength: float, progress: Callable[[int, int], None]
+        self,
+        photo: object,
+        strength: float,
+        progress: Callable[[int, int], None],
+        choice: Choice,
     ) -> object:
         self.started.set()
         while not self.go.wait(0.01):
@@ -182,7 +197,7 @@ def test_a_full_queue_says_when_to_come_again(restorer: Restorer) -> None:
 
 def test_a_photo_that_takes_too_long_frees_its_worker(restorer: Restorer) -> None:
     slow = Slow(restorer)
-    with client_of(slow, Limits(seconds=0.2)) as client:  # type: ignore[arg-type]
+    with client_of(slow, Limits(seconds=1.0)) as client:  # type: ignore[arg-type]
         answer = client.post("/restore", content=picture(), headers=JPEG)
         assert answer.status_code == 504 and "smaller picture" in answer.json()["error"]
         slow.go.set()

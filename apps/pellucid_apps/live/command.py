@@ -95,8 +95,11 @@ def live(
     space bypass, s split, + - strength, r record, i figures, q quit.
     """
     if show_list:
-        for index, name in list_cameras():
+        cameras = list_cameras()
+        for index, name in cameras:
             print(f"{index}: {name}")
+        if not cameras:
+            _tell("no camera is there; a container needs --device /dev/video0")
         return
     clock = SystemClock()
     choice = read_choice(fix, ignore)

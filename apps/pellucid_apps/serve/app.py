@@ -25,8 +25,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pellucid import Photo, PhotoError, Restorer, __version__, read_photo
-from pellucid.degradations import BLIND
+from pellucid import PellucidError, Photo, PhotoError, Restorer, __version__, read_photo
+from pellucid.card import ModelCard
+from pellucid.degradations import BLIND, Choice, read_choice
 from pellucid.errors import TooLargeError
 from pellucid.image.encode import holds_already, losses
 
@@ -52,11 +53,13 @@ class Access:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request's query asks for. suffix: of the answer's format, None for the photo's own."""
+    """What a request's query asks for. suffix: of the answer's format, None for the photo's own.
+    choice: what is restored."""
 
     strength: float = 1.0
     quality: int = 95
     suffix: str | None = None
+    choice: Choice = BLIND
 
 
 class _RefusedError(Exception):
@@ -95,7 +98,7 @@ class Service:
 
     async def _restore(self, request: Request) -> Response:
         self._check_access(request)
-        wanted = read_wanted(request)
+        wanted = read_wanted(request, self.jobs.restorer.card)
         try:
             ticket = self.jobs.enter()  # before the body is read: memory is bounded by the queue
         except QueueFullError as full:
@@ -187,8 +190,11 @@ def create_app(jobs: Jobs, access: Access) -> Starlette:
     )
 
 
-def read_wanted(request: Request) -> Wanted:
-    """?strength=0.8&quality=90&format=png. Raises _RefusedError with what was expected."""
+def read_wanted(request: Request, card: ModelCard) -> Wanted:
+    """?fix=rain,haze&ignore=noise&strength=0.8&quality=90&format=png.
+
+    Raises _RefusedError with what was expected.
+    """
     query = dict(request.query_params)
     strength = _number(query.pop("strength", "1"), "strength", 0.0, 1.0)
     quality = _number(query.pop("quality", "95"), "quality", 1, 100)
@@ -197,9 +203,16 @@ def read_wanted(request: Request) -> Wanted:
     if suffix is not None and suffix not in MEDIA_TYPES:
         names = ", ".join(name[1:] for name in MEDIA_TYPES)
         raise _RefusedError(422, f"no format {format_!r}; choose from {names}")
+    try:
+        choice = read_choice(query.pop("fix", None), query.pop("ignore", None))
+        choice.check(card.degradations, card.id)
+    except PellucidError as error:
+        raise _RefusedError(422, str(error)) from None
     if query:
-        raise _RefusedError(422, f"no setting {min(query)!r}; there are strength, quality, format")
-    return Wanted(strength, int(quality), suffix)
+        raise _RefusedError(
+            422, f"no setting {min(query)!r}; there are fix, ignore, strength, quality, format"
+        )
+    return Wanted(strength, int(quality), suffix, choice)
 
 
 def _number(text: str, name: str, low: float, high: float) -> float:
@@ -216,12 +229,15 @@ def _restored(
     """In a worker's thread: decode, restore, encode. Looks at the ticket after every tile."""
     start = time.monotonic()
     photo = read_photo(data)
-    restorer.restore_photo(photo, wanted.strength, lambda done, total: ticket.check())
+    choice = wanted.choice
+    restorer.restore_photo(photo, wanted.strength, lambda done, total: ticket.check(), choice)
     suffix = wanted.suffix or photo.suffix
-    copied = BLIND.leaves(photo.found) and holds_already(data, suffix)
+    copied = choice.leaves(photo.found) and holds_already(data, suffix)
     lost = losses(photo.pixels, photo.metadata, suffix, photo.coding)
     notes = photo.notes_of_copy if copied else (*photo.notes, *lost)
     headers = {"X-Pellucid-Ms": f"{1e3 * (time.monotonic() - start):.0f}"}
+    if photo.found is not None:
+        headers["X-Pellucid-Found"] = choice.describe(photo.found)
     if notes:
         headers["X-Pellucid-Notes"] = "; ".join(notes).encode("ascii", "replace").decode()
     kind = MEDIA_TYPES.get(suffix, "application/octet-stream")
