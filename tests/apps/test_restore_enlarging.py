@@ -107,3 +107,13 @@ def test_videos_among_the_photos_fail_alone(double: Path, photo: Path, tmp_path:
     code, told = run("restore", photo, clip, "-o", tmp_path / "out", "-m", double)
     assert code == 1 and "not enlarged; leave it out" in told.replace("\n", "")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_inspect_counts_work_by_the_result(double: Path) -> None:
+    model = onnx.load(double)
+    card = json.loads(model.metadata_props[0].value) | {"macs_per_pixel": 4000.0}
+    model.metadata_props[0].value = json.dumps(card)
+    onnx.save(model, double)
+    code, told = run("inspect", double)
+    assert code == 0 and "2 times as large" in told
+    assert "0.9 G at 1280x720" in told and "of the result" in told

@@ -176,9 +176,10 @@ def _card_facts(metadata: dict[str, str], name: str) -> Facts:
         "steps": card.steps,
         "parameters": f"{card.params:,}",
         "MACs": ", ".join(
-            f"{card.macs_per_pixel * w * h / 1e9:.1f} G at {w}x{h}"
+            f"{card.macs_per_pixel * w * h / card.scale**2 / 1e9:.1f} G at {w}x{h}"
             for w, h in ((256, 256), (1280, 720), (1920, 1080))
-        ),
+        )
+        + ("" if card.scale == 1 else " of the result"),
         "receptive field": "whole picture" if reach is None else f"{reach} px to each side",
         "output": "as large as the input" if card.scale == 1 else f"{card.scale} times as large",
         "mask": "a second input, which pixels to restore" if card.mask else "none taken",
