@@ -15,8 +15,8 @@ from .engine_choice import model_digest, open_engine
 from .errors import ModelError, PhotoError
 from .guards import fill_hidden, is_grey
 from .image.decode import check_size
-from .image.exif import with_size, without_thumbnail
-from .image.header import EXIF
+from .image.exif import with_size, without_thumbnail, xmp_with_size
+from .image.header import EXIF, XMP
 from .image.light import enlarge_coded
 from .image.photo import Photo, full_scale, read_photo
 from .image.scratch import copy_picture, empty_picture
@@ -79,14 +79,16 @@ class Enlarger:
         return self.enlarge_photo(read_photo(image))
 
     def enlarge_photo(self, photo: Photo, progress: Progress | None = None) -> Photo:
-        """Enlarge a photo, whose pixels are replaced, and return it. Metadata stay; EXIF's pixel
-        sizes become the new ones, and its thumbnail goes."""
+        """Enlarge a photo, whose pixels are replaced, and return it. Metadata stay; the pixel
+        sizes in EXIF and XMP become the new ones, and EXIF's thumbnail goes."""
         photo.pixels, notes = enlarge_coded(
             photo.pixels, photo.metadata, lambda pixels: self.enlarge_pixels(pixels, progress)
         )
         photo.notes += tuple(note for note in notes if note not in photo.notes)
+        height, width = photo.pixels.shape[:2]
+        if XMP in photo.metadata:
+            photo.metadata[XMP] = xmp_with_size(photo.metadata[XMP], width, height)
         if EXIF in photo.metadata:
-            height, width = photo.pixels.shape[:2]
             kept = without_thumbnail(photo.metadata[EXIF])
             photo.metadata[EXIF] = with_size(kept, width, height)
         return photo

@@ -18,7 +18,7 @@ from PIL import Image
 from pellucid import Enlarger, ModelError, Photo, PhotoError
 from pellucid.errors import TooLargeError
 from pellucid.image.encode import check_sides
-from pellucid.image.exif import with_size
+from pellucid.image.exif import with_size, xmp_with_size
 from pellucid.image.header import EXIF, GAMMA
 from pellucid.tiles import plan
 
@@ -129,6 +129,13 @@ def test_an_enlarged_jpeg_carries_it(double: Path, tmp_path: Path) -> None:
     Enlarger(double, threads=1)(tmp_path / "in.jpg").save(tmp_path / "out.jpg")
     with Image.open(tmp_path / "out.jpg") as made:
         assert made.size == (60, 40) and made.getexif().get_ifd(0x8769)[0xA002] == 60
+
+
+def test_xmp_says_the_new_size_as_attribute_and_as_element() -> None:
+    xmp = b"""<rdf exif:PixelXDimension="30" tiff:ImageLength = '20' note="30">
+    <exif:PixelYDimension>20</exif:PixelYDimension><tiff:ImageWidth>30</tiff:ImageWidth></rdf>"""
+    expected = xmp.replace(b'="30" t', b'="60" t').replace(b"20", b"40")
+    assert xmp_with_size(xmp, 60, 40) == expected.replace(b">30<", b">60<")
 
 
 @pytest.mark.parametrize("damaged", [b"", b"II*\0", exif("<", 3, 2)[:30], b"nonsense" * 9])

@@ -1,5 +1,6 @@
 """The things in EXIF that concern pixels: which way is up, the thumbnail, and the size."""
 
+import re
 import struct
 from typing import Any
 
@@ -62,6 +63,15 @@ def with_size(exif: bytes, width: int, height: int) -> bytes:
     except struct.error:
         return exif
     return bytes(changed)
+
+
+def xmp_with_size(xmp: bytes, width: int, height: int) -> bytes:
+    """An XMP packet with these sizes in px where it tells one, as attribute or as element."""
+    for names, side in ((rb"PixelXDimension|ImageWidth", width),
+                        (rb"PixelYDimension|ImageLength|ImageHeight", height)):  # fmt: skip
+        told = rb"((?:exif|tiff):(?:" + names + rb")(?:\s*=\s*[\"']|>))\d+"
+        xmp = re.sub(told, rb"\g<1>%d" % side, xmp)
+    return xmp
 
 
 def _place(exif: bytes, order: str, table: int, tag: int) -> int:
