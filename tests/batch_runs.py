@@ -8,10 +8,12 @@ Names of photos that were read are kept in a file, a line each.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ from typer.testing import CliRunner, Result
 from pellucid import Photo
 from pellucid_apps.batch.rows import Row, read_journal
 from pellucid_apps.cli import app
+
+PATIENCE_S = 400.0  # for a run on a busy machine; one that hangs fails its test
 
 _SITE = """
 import os, signal, time
@@ -61,10 +65,12 @@ def write_photos(folder: Path, *names: str) -> Path:
 
 
 class Runs:
-    """Runs of `pellucid batch` whose processes can all be found again by a mark."""
+    """Runs of `pellucid batch` whose processes can all be found again by a mark. Context manager:
+    none of them outlives it, whatever the test does."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.mark = home, uuid.uuid4().hex
+        self._started: list[subprocess.Popen[str]] = []
         (home / "site").mkdir()
         (home / "site" / "sitecustomize.py").write_text(_SITE)
         inherited = os.environ.get("PYTHONPATH")
@@ -77,18 +83,33 @@ class Runs:
             "NO_COLOR": "1",
         }
 
+    def __enter__(self) -> "Runs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Processes that still run are killed, also those that they start meanwhile."""
+        while ours := [int(entry.name) for entry in self._processes()]:
+            for pid in ours:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        for process in self._started:
+            process.wait()
+
     def start(self, *arguments: object, **variables: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "pellucid_apps", "batch", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment | variables,
         )
+        self._started.append(process)
+        return process
 
     def run(self, *arguments: object, **variables: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(*arguments, **variables)
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=PATIENCE_S)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def here(self, *arguments: object, **variables: str) -> Result:
@@ -104,25 +125,26 @@ class Runs:
         """Commands of this run's processes that are still there (Linux only)."""
         until = time.monotonic() + patience_s
         while True:
-            found = [
-                (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                for entry in Path("/proc").glob("[0-9]*")
-                if self._is_ours(entry)
-            ]
+            found = [self._command(entry) for entry in self._processes()]
             if not found or time.monotonic() > until:
                 return found
             time.sleep(0.1)
 
     def parent_of_a_worker(self) -> int:
         """Only of this run: a worker of another test may be the child of that test's pytest."""
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                is_worker = b"pellucid_apps.batch.worker" in (entry / "cmdline").read_bytes()
-                if is_worker and self._is_ours(entry):
+        for entry in self._processes():
+            if "pellucid_apps.batch.worker" in self._command(entry):
+                with suppress(OSError):
                     return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
         raise AssertionError("no worker runs")
+
+    def _processes(self) -> list[Path]:
+        return [entry for entry in Path("/proc").glob("[0-9]*") if self._is_ours(entry)]
+
+    def _command(self, entry: Path) -> str:
+        with suppress(OSError):
+            return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return ""
 
     def _is_ours(self, entry: Path) -> bool:
         try:

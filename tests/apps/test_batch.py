@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,9 @@ NAMES = ("a.png", "b.jpg", "trip/c.png", "trip/far/ä d.jpg")
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    return Runs(tmp_path)
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with Runs(tmp_path) as runs:
+        yield runs
 
 
 def restored(source: Path, out: Path, model: Path | str) -> dict[str, bytes]:

@@ -18,8 +18,9 @@ ENGINES = {"ray": "ray.data", "dask": "distributed"}
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    return Runs(tmp_path)
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with Runs(tmp_path) as runs:
+        yield runs
 
 
 @pytest.fixture(params=ENGINES)
@@ -109,8 +110,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of boto3 and s3fs
-def test_object_store_to_object_store(bucket: str, model_file: Path, tmp_path: Path) -> None:
-    runs = Runs(tmp_path)  # after the bucket: it keeps the environment
+def test_object_store_to_object_store(
+    bucket: str, runs: Runs, model_file: Path, tmp_path: Path
+) -> None:  # runs after the bucket: it keeps the environment
     names = ["a.png", "trip/b.jpg", "trip/c.png"]
     source = write_photos(tmp_path / "in", *names)
     (source / "bad.jpg").write_bytes(b"no picture")

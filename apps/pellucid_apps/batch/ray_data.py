@@ -66,6 +66,7 @@ def _cluster(pool: Pool, workers: int, threads: int) -> Iterator[None]:
     if pool.address is None:
         # CPUs are only Ray's book-keeping: one more than the actors hold, or nothing else starts.
         ray.init(
+            address="local",  # without it Ray joins any cluster that runs on this machine
             num_cpus=workers * threads + 1,
             object_store_memory=_OBJECT_STORE_BYTES,
             include_dashboard=False,
