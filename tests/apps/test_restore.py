@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from pellucid import Photo, Restorer, read_photo
+from pellucid_apps.__main__ import main
 from pellucid_apps.cli import app
 from pellucid_apps.restore import find
 from pellucid_apps.restore.command import Options, plan_jobs, run_jobs
@@ -178,11 +179,18 @@ def test_json_report(photos: Path, model_file: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_2_and_writes_nothing(
-    photos: Path, tmp_path: Path, arguments: tuple[str, ...]
+    photos: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = pellucid(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr and done.stderr.strip()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pellucid", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "Traceback" not in (errors := capsys.readouterr().err) and errors.strip()
     assert files(tmp_path) == ["photos/a.png", "photos/b.jpg", "photos/trip/c.png"]
 
 

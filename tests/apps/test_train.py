@@ -119,7 +119,9 @@ def test_teacher_is_trained_kept_and_runs(data: Path) -> None:
     assert restore(np.full((21, 33, 3), 0.5, np.float32)).shape == (21, 33, 3)
 
 
-@pytest.mark.parametrize("system", ["rddm", "resshift", "toy_system:KIND"])
+@pytest.mark.parametrize(
+    "system", ["rddm", pytest.param("resshift", marks=pytest.mark.slow), "toy_system:KIND"]
+)
 def test_any_system_is_trained_watched_kept_measured_and_distilled(data: Path, system: str) -> None:
     arguments = ["train", "teacher", system, "--data", data / "train", "-o", data / "run"]
     arguments += ["--preset", "small", "--crop", 32, "--batch", 1, "--workers", 0, "--steps", 1]

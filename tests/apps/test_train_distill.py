@@ -52,6 +52,7 @@ def test_terms_that_are_gone_and_teachers_that_are_missing_are_told(data: Path) 
     assert not (data / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_student_is_pruned_and_finetuned(data: Path) -> None:
     pytest.importorskip("torch_pruning", reason="pip install 'pellucid[prune]'")
     arguments = ["prune", data / "wide.safetensors", "--macs-ratio", 0.8, "-o", data / "pruned"]

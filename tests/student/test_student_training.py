@@ -43,7 +43,7 @@ def teacher(tmp_path: Path) -> FrozenTeacher:
     return load_frozen_teacher(path)
 
 
-@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("taught", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_killed_run_goes_on_alike(
     corpus: Corpus, tmp_path: Path, teacher: FrozenTeacher, taught: bool
 ) -> None:

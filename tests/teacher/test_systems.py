@@ -123,7 +123,7 @@ class Noisy:
 def test_a_minute_in_miniature_restores_better_than_nothing(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     system: System = MADE[name]()
-    config = TrainConfig(steps=30, batch_size=4, lr=1e-2, warmup=5, workers=0, ema=0.9, clip=1.0)
+    config = TrainConfig(steps=20, batch_size=4, lr=1e-2, warmup=3, workers=0, ema=0.8, clip=1.0)
     reports = list(train(system, Noisy(), config, tmp_path))
     degraded, clean = Noisy().pictures(99, 0)
 
