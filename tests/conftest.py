@@ -23,6 +23,18 @@ def graphs_are_kept() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def banks_are_small() -> Iterator[None]:
+    """A tenth of the layers and kernels: whole banks take four seconds to draw."""
+    if (compound := sys.modules.get("pellucid_teacher.data.compound")) is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name, count in (("RAIN_LAYERS", 12), ("SNOW_LAYERS", 8), ("BLUR_KERNELS", 40)):
+            patch.setattr(compound, name, count)
+        yield
+
+
 @pytest.fixture(scope="session")
 def write_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, dict[str, str]], Path]:
     folder = tmp_path_factory.mktemp("models")

@@ -91,15 +91,18 @@ class Banks:
         return replace(_drawn(seed), rain_layers=corpus.rain_layers, snow_layers=corpus.snow_layers)
 
 
+RAIN_LAYERS, SNOW_LAYERS, BLUR_KERNELS = 96, 64, 400  # of each bank
+
+
 @cache  # seconds to draw, the same for every stream of a process; nobody writes to them
 def _drawn(seed: int) -> Banks:
     rng = np.random.default_rng(seed)
     return Banks(
-        streak_bank(rng, 96),
-        shower_bank(rng, 96),
-        flake_bank(rng, 64),
-        snowfall_bank(rng, 64),
-        [blur_kernel(rng) for _ in range(400)],
+        streak_bank(rng, RAIN_LAYERS),
+        shower_bank(rng, RAIN_LAYERS),
+        flake_bank(rng, SNOW_LAYERS),
+        snowfall_bank(rng, SNOW_LAYERS),
+        [blur_kernel(rng) for _ in range(BLUR_KERNELS)],
     )
 
 
