@@ -6,7 +6,7 @@ import numpy as np
 
 from pellucid.frames import Frame, FrameError, LiveLoop, Restored, Rung, Settings, ladder
 from pellucid.frames.frame import Picture, Pixels
-from pellucid.frames.network import Scene
+from pellucid.steps import Scene
 
 
 class FakeClock:

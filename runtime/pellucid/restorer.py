@@ -24,7 +24,7 @@ from .image.header import EXIF
 from .image.light import restore_coded
 from .image.photo import Photo, read_photo
 from .image.scratch import IN_MEMORY_BYTES, copy_picture
-from .steps import MOST_STEPS, measure_of, mix, refine
+from .steps import MOST_STEPS, Scene, measure_of, mix, refine
 from .thumbnail import Place
 from .tiles import Tiling, plan
 
@@ -34,7 +34,6 @@ BYTES_PER_PIXEL = 290
 SHARE_BESIDE_STRIPS = 0.65  # of memory_mb, for the network: strips of large pictures take the rest
 
 Array = NDArray[Any]
-Scene = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 

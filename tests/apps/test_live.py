@@ -14,8 +14,9 @@ import pytest
 from pellucid import ModelError, Restorer
 from pellucid.frames import FrameError, Rung, SystemClock
 from pellucid.frames.frame import Picture, Pixels
-from pellucid.frames.network import NetworkRestorer, Scene, open_pass, rank_models
+from pellucid.frames.network import NetworkRestorer, open_pass, rank_models
 from pellucid.scene import measure_scene
+from pellucid.steps import Scene
 from pellucid_apps import cli
 from pellucid_apps.live import ports as live_ports
 from pellucid_apps.live.ports import check_unlike, open_sink, open_source

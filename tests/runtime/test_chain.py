@@ -15,8 +15,8 @@ from pellucid.card import ModelCard
 from pellucid.engine_choice import open_engine
 from pellucid.frames import NetworkRestorer, Rung, open_frames
 from pellucid.frames.frame import Pixels
-from pellucid.frames.network import Scene
 from pellucid.scene import SCENE_SIZE
+from pellucid.steps import Scene
 from pellucid.video import SteadyRestorer
 
 SCENE = np.zeros(SCENE_SIZE, np.float32)

@@ -17,12 +17,10 @@ from ..estimator import with_amounts
 from ..motion import PreviousOutput
 from ..recurrent import find_frames
 from ..restorer import bundled_names, find_model
-from ..steps import Measure, measure_of, refine
+from ..steps import Measure, Scene, measure_of, refine
 from .budget import Rung
 from .frame import Pixels
 from .guided import Carrier, reduce
-
-Scene = NDArray[np.float32]
 
 
 class Pass(Protocol):
