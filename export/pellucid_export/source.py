@@ -15,6 +15,7 @@ from .onnx.file import Run
 from .onnx.overflow import check_fp16_range
 from .restoration import AnyRestoration, make_restoration
 from .sensitivity import Sensitivity, measure_sensitivity, spread
+from .thresholds import ExportError
 
 RANGE_PICTURES = 24
 PIXEL_BUDGET = 24 * 256 * 256  # px looked at for ranges, so that large sizes do not take minutes
@@ -44,6 +45,14 @@ class ExportSource:
     def estimator(self) -> Estimator | None:
         """What measures degradations; None for students that enlarge."""
         return getattr(self.student, "estimator", None)
+
+    def refuse_two_scales(self, format: str) -> None:
+        """For formats whose hosts give each tile alone. Raises ExportError."""
+        if getattr(self.student, "thumbnail", None) is not None:
+            raise ExportError(
+                f"{self.id} sees the whole picture beside its tiles, for which {format} files have "
+                "no input yet; export it as onnx or openvino"
+            )
 
     @cached_property
     def half_restoration(self) -> AnyRestoration:

@@ -17,10 +17,16 @@ from pellucid.engine_openvino import OpenVinoEngine
 from pellucid.errors import ModelError
 from pellucid.estimator import measure
 from pellucid.thumbnail import KEY, Place, WholePath, open_whole_path
+from pellucid_export.calibration import Pictures
 from pellucid_export.card import card
+from pellucid_export.htp.maker import HTPMaker
 from pellucid_export.onnx.file import export_frames, export_onnx, to_onnx
+from pellucid_export.onnx.maker import OnnxMaker
 from pellucid_export.onnx.rewrites import rewrite_for_devices
 from pellucid_export.restoration import Restoration
+from pellucid_export.source import ExportSource
+from pellucid_export.thresholds import ExportError
+from pellucid_export.web.maker import WebMaker
 from pellucid_student.layers import fold
 from pellucid_student.plain_unet import PICO_TWO_SCALE, PlainUNet
 from pellucid_student.steps import restore
@@ -147,6 +153,15 @@ def test_files_for_frames_see_the_whole_frame(student: PlainUNet, tmp_path: Path
     scene = measure(photo(64, 96), Engine(path).estimator)
     made = [kind(path).run(frame, scene, frame) for kind in (Engine, OpenVinoEngine)]
     assert np.abs(made[0] - made[1]).max() < 2e-5
+
+
+def test_formats_without_an_input_for_the_whole_picture_are_refused(student: PlainUNet) -> None:
+    source = ExportSource(student, DRAWN, 1, Pictures([], [], "none"))
+    maker = OnnxMaker(source)
+    with pytest.raises(ExportError, match="whole picture"):
+        WebMaker(source, maker, Path())
+    with pytest.raises(ExportError, match="whole picture"):
+        HTPMaker(source, maker, ((64, 64),))
 
 
 def test_a_damaged_entry_says_what_to_do() -> None:

@@ -35,6 +35,7 @@ class HTPMaker:
                 "files for the HTP hold one call: a later one measures anew what the first has left"
                 "; leave --steps away"
             )
+        source.refuse_two_scales("HTP")
         multiple = source.student.config.multiple
         for size in sizes:
             if size is None:

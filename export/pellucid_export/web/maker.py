@@ -33,6 +33,7 @@ class WebMaker:
         self._engine = engine
         if source.steps > 1:
             raise ExportError("web files hold one call, the page makes the steps; leave --steps")
+        source.refuse_two_scales("web")
         find_node()
 
     def place(self, precision: str, size: Size | None) -> Path:
