@@ -31,15 +31,17 @@ def write_clip(
     subtitles: str | None = None,
     chapters: Sequence[Any] = (),
     options: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
     """A clip whose frames have `times` as pts (in BASE). colour: primaries, transfer, space, range.
 
-    audio: that many tones. subtitles: a codec's name; one line a second.
+    audio: that many tones. subtitles: a codec's name; one line a second. metadata: of the pictures.
     """
     with av.open(str(path), "w") as out:
         more = {"crf": "10", "x265-params": "log-level=error"} if "x26" in codec else {}
         video: Any = out.add_stream(codec, rate=25, options=more | (options or {}))
         video.width, video.height, video.pix_fmt = *size, pixel_format
+        video.metadata.update(metadata or {})
         context = video.codec_context
         context.time_base, context.thread_count = BASE, 1
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = colour

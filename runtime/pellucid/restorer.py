@@ -31,7 +31,7 @@ from .tiles import Tiling, plan
 FOREIGN_OVERLAP = 64  # px, for models that do not tell their receptive field
 # Peak working memory of a pass for one pixel of its window, measured on the bundled models.
 BYTES_PER_PIXEL = 290
-SHARE_BESIDE_STRIPS = 0.65  # of memory_mb, for the network: strips of large pictures take the rest
+SHARE_BESIDE_STRIPS = 0.6  # of memory_mb, for the network: strips of large pictures take the rest
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]

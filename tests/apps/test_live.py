@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pellucid import ModelError, Restorer
 from pellucid.frames import FrameError, Rung, SystemClock
@@ -219,3 +220,37 @@ def test_a_signal_while_the_source_stalls_leaves_a_file_that_plays(
     assert b"no partial file" not in told
     assert len(clips.frames(target)) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("colour", "turned"),
+    [((1, 1, 1, 1), False), ((6, 6, 6, 1), True), ((1, 1, 1, 2), True), ((9, 14, 9, 1), False)],
+)
+def test_live_writes_what_restore_writes(
+    model_file: Path, tmp_path: Path, colour: tuple[int, int, int, int], turned: bool
+) -> None:
+    """Colours, range and the way up of a video are those of `restore`, and both are FFmpeg's."""
+    pytest.importorskip("av", reason="videos need the extra `video`")
+    import clips
+
+    matrix = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30) if turned else None
+    source = clips.write_clip(
+        tmp_path / "a.mp4", range(0, 512 * 5, 512), colour=colour, matrix=matrix
+    )
+    options = ["--strength", "0", "-m", str(model_file), "--threads", "1"]
+    live, restored = tmp_path / "live.mp4", tmp_path / "restored.mp4"
+    done = run([str(source), "--sink", str(live), "--every-frame", *options])
+    assert done.returncode == 0, done.stderr.decode()
+    ended = CliRunner().invoke(cli.app, ["restore", str(source), "-o", str(restored), *options])
+    assert ended.exit_code == 0, ended.output
+    quarter = 1 if turned else 0  # live turns the pixels, restore leaves that to the player
+    for theirs, ours in zip(
+        clips.shown_by_ffmpeg(restored), clips.shown_by_ffmpeg(live), strict=True
+    ):
+        upright = min(
+            (np.rot90(theirs, k) for k in (quarter, -quarter)),
+            key=lambda t: np.abs(t.astype(int) - ours).mean(),
+        )
+        # The codec's own loss at live's quality is 3; a wrong matrix adds over 4, a wrong turn 40.
+        assert np.abs(upright.astype(int) - ours).mean() < 4.0

@@ -161,7 +161,8 @@ def _restored_stream(
     first = held.enter_context(opened(part.segments[0].file))
     copy = out.add_stream_from_template(first.streams.video[0], opaque=True)
     _describe(copy, stream)
-    copy.metadata.pop("alpha_mode", None)  # of VP9 with a second picture for transparency
+    for name in [name for name in copy.metadata if name.lower() == "alpha_mode"]:
+        copy.metadata.pop(name)  # of VP9 with a second picture for transparency
     copy.time_base = part.track.time_base
     copy.codec_context.framerate = written_rate(part.track)
     if part.track.interlaced:

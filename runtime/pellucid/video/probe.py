@@ -54,15 +54,19 @@ def _probe_track(path: Path, index: int, duration_s: float, clock: Clock) -> Tra
         codec, aspect = context.name, Fraction(stream.sample_aspect_ratio or 1)
         primaries, transfer = int(context.color_primaries), int(context.color_trc)
         space, colour_range = int(context.colorspace), int(context.color_range)
-        order, hidden_alpha = int(context.field_order), stream.metadata.get("alpha_mode") == "1"
+        order = int(context.field_order)
+        tags = {name.lower(): value for name, value in stream.metadata.items()}
+        hidden_alpha = tags.get("alpha_mode") == "1"
         step = frame_ticks(stream)
     first: Any = None
+    lasted = 0  # what the frames before the first with a time last, in time_base
     for untimed, (_, frame) in enumerate(read_frames(path, index, Damage(), clock=clock)):
         first = frame if first is None else first
         given = frame.pts if frame.pts is not None else frame.dts
         if given is None and untimed < _UNTIMED:
+            lasted += max(1, frame.duration or step)  # as `read_frames` counts on
             continue
-        first_pts = 0 if given is None else given - untimed * step
+        first_pts = 0 if given is None else given - lasted
         break
     else:
         if first is None:
