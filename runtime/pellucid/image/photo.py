@@ -9,8 +9,8 @@ either: the network sees a wide-gamut photo as if it were sRGB, and the profile 
 import contextlib
 import mmap
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -142,30 +142,16 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
 
 
 def _atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    partial = ""
+    partial = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}"
     try:
-        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-        with os.fdopen(descriptor, "w+b") as file:
+        with partial.open("x+b") as file:  # with the permissions that any new file gets
+            # Those of the file that is replaced. There may be none, or a file system without them.
+            with contextlib.suppress(OSError):
+                partial.chmod(stat.S_IMODE(path.stat().st_mode))
             write(file)
-        os.chmod(partial, _mode_of(path))
         os.replace(partial, path)
     except OSError as error:
         raise PhotoError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        if partial:  # gone after a rename; left over after any failure, Ctrl-C included
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-
-
-def _mode_of(path: Path) -> int:
-    """Permissions of a file that is written: those it has, or a new file's."""
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+    finally:  # gone after a rename; left over after any failure, Ctrl-C included
+        with contextlib.suppress(OSError):
+            partial.unlink()
