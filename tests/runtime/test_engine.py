@@ -161,12 +161,15 @@ def test_ir_written_by_openvino_keeps_card_and_scene(model_file: Path, tmp_path:
 
 @pytest.mark.parametrize("scene", [None, SCENE])
 def test_frames_are_rounded_and_interleaved_inside_the_graph(
-    model_file: Path, scene: np.ndarray | None
+    model_file: Path, scene: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino", reason="pip install 'pellucid[openvino]'")
+    from pellucid import engine_openvino_frames
     from pellucid.engine_openvino import OpenVinoEngine
     from pellucid.engine_openvino_frames import KEPT_SIZES
 
+    # What waits for a thread of the lowest priority waits for minutes beside other work.
+    monkeypatch.setattr(engine_openvino_frames, "_give_way", lambda: None)
     engine = OpenVinoEngine(model_file, 1)
     graphs = engine._frames
     for side in range(20, 20 + 2 * KEPT_SIZES):  # more sizes than are kept, odd ones too
