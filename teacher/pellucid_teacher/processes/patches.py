@@ -35,7 +35,7 @@ def patched(
 
 
 def _mirrored(x: Tensor, frame: tuple[int, int, int, int]) -> Tensor:
-    """`x` with a frame (left, right, top, bottom) of its mirror image, wider than itself if asked."""
+    """`x` with a frame (left, right, top, bottom) of its mirror image, also a wider one than `x`."""
     while any(frame):
         height, width = x.shape[2:]
         now = (
