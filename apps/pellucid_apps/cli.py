@@ -34,6 +34,7 @@ from .restore import videos as restore_video
 from .restore.models import ENLARGE_HELP, SCALE_HELP, check_choice, open_models
 from .restore.pipe import is_pipe, restore_pipe
 from .restore.plan import make_plan
+from .restore.zero_shot import ZeroShotRestorer
 from .serve import command as serve
 from .train import command as train
 from .train import pack, prune, qat
@@ -83,6 +84,11 @@ def restore_(
     ] = True,
     threads: ThreadsOption = None,
     engine: EngineOption = "auto",
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="Photos: by a prior alone; minutes each (torch).")
+    ] = False,
+    prior: Annotated[Path | None, typer.Option(help="--zero-shot: folder of the prior.")] = None,
+    seed: Annotated[int, typer.Option(help="--zero-shot: of its noise.")] = 0,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Restore photos and videos and write the results to OUT; - is standard input or output.
@@ -94,6 +100,20 @@ def restore_(
     choice = read_choice(fix, ignore)
     begin, stop = restore_video.seconds(start) or 0.0, restore_video.seconds(end)
     clip = VideoOptions(codec, crf, begin, stop, overwrite, threads=threads or 2)
+    if zero_shot:
+        if fix or ignore or steps or enlarge or scale:
+            raise typer.BadParameter(
+                "--zero-shot goes without --fix, --ignore, --steps, --enlarge and --scale"
+            )
+        alone = ZeroShotRestorer(prior, seed)
+        one = restore.Options(strength, quality, compare, overwrite)
+        if is_pipe(inputs, out):
+            restore_pipe(inputs[0], out, alone, one)
+            return
+        plan = make_plan(inputs, out, recursive)
+        results = restore.run_jobs(plan.jobs, alone, one, quiet=json_report)
+        restore.print_summary(results, json_report, plan.passed_over)
+        raise typer.Exit(OK if all(r.error is None for r in results) else SOME_FAILED)
     if is_pipe(inputs, out):
         restorer, enlarger = open_models(model, enlarge, scale, steps, threads, engine)
         check_choice(restorer, enlarger, choice, strength)

@@ -14,11 +14,14 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch
 from pellucid_teacher.networks.diffuir_unet import DiffUIRConfig
 from pellucid_teacher.networks.guided_unet import GuidanceConfig, GuidedUNetConfig
+from pellucid_teacher.networks.prior_unet import PriorConfig
 from pellucid_teacher.networks.swin_unet import SwinUNetConfig
+from pellucid_teacher.processes.zero_shot import ZeroShotConfig
 from pellucid_teacher.system import System, SystemKind
 from pellucid_teacher.systems import SYSTEMS, find_kind, kinds_with
 from pellucid_teacher.systems.diffuir import DiffUIR, DiffUIROptions
 from pellucid_teacher.systems.guided_deblur import GuidedDeblur, GuidedDeblurOptions
+from pellucid_teacher.systems.prior import Prior, PriorOptions
 from pellucid_teacher.systems.rddm import RDDM, RDDMOptions
 from pellucid_teacher.systems.resshift import ResShift, ResShiftOptions
 from pellucid_teacher.teachers import keep_teacher, train_teacher
@@ -32,6 +35,7 @@ SWIN = SwinUNetConfig(
     width=32, multipliers=(1,), blocks=1, swin_width=32, head_width=16, window=4, fold=4
 )
 GUIDED = GuidedUNetConfig((8, 16), fold=2, blocks=1, guidance=GuidanceConfig((2, 4), width=8))
+SMALL_PRIOR = PriorConfig((8, 16), patch=16)
 MADE: dict[str, Any] = {
     "diffuir": lambda: DiffUIR(DiffUIROptions(TINY)),
     "diffuir, noisy": lambda: DiffUIR(DiffUIROptions(TINY, 1.4e-3, 1.0, 0.1, 2)),
@@ -48,6 +52,7 @@ MADE: dict[str, Any] = {
     "guided deblur, noise": lambda: GuidedDeblur(
         GuidedDeblurOptions(replace(GUIDED, guidance=None), steps=2, samples=2)
     ),
+    "prior": lambda: Prior(PriorOptions(SMALL_PRIOR, zero_shot=ZeroShotConfig(steps=2))),
     "toy": Toy,
 }
 SCALES = {"resshift, x2": 2, "resshift, swin x4": 4}
@@ -175,7 +180,7 @@ def test_kinds_are_found_by_name_or_by_where_they_are() -> None:
     assert find_kind("toy_system:KIND") is KIND and kinds_with("toy_system:KIND")["toy"] is KIND
     assert kinds_with(None) is SYSTEMS
     for wrong, told in (
-        ("gan", "known: diffuir, rddm, resshift, guided-deblur"),
+        ("gan", "known: diffuir, rddm, resshift, guided-deblur, prior"),
         ("nowhere_at_all:KIND", "No module"),
         ("toy_system:NONE", "no attribute"),
         ("toy_system:Toy", "expected a SystemKind"),

@@ -6,18 +6,33 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pellucid import Enlarger, PellucidError, PhotoError, Restorer, read_photo, video
 from pellucid.degradations import BLIND, Choice
 from pellucid.image.encode import check_sides, holds_already
 from pellucid.image.formats import HEAD_BYTES
-from pellucid.image.photo import SUFFIXES, write_atomically
+from pellucid.image.photo import SUFFIXES, Photo, write_atomically
+from pellucid.restorer import Progress as Tiles
 
 from ..progress import Progress
 from . import videos as restore_video
 from .compare import as_large_as_shown, before_after
 from .find import describe_passed_over
 from .plan import Job, make_plan
+
+
+class PhotoRestorer(Protocol):
+    """`Restorer`, or what restores photos alone."""
+
+    def restore_photo(
+        self,
+        photo: Photo,
+        strength: float = 1.0,
+        progress: Tiles | None = None,
+        choice: Choice = BLIND,
+    ) -> Photo:
+        """Restore in place. Raises PellucidError."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,7 @@ def plan_jobs(inputs: Sequence[str], out: Path, recursive: bool) -> list[Job]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], restorer: Restorer | None, options: Options, quiet: bool = False
+    jobs: Sequence[Job], restorer: PhotoRestorer | None, options: Options, quiet: bool = False
 ) -> list[Result]:
     """Restore all; an input that fails is reported and the next one goes on.
 
@@ -94,7 +109,7 @@ def _failed(job: Job, reason: str) -> Result:
 
 
 def _restore_one(
-    job: Job, restorer: Restorer | None, options: Options, progress: Progress
+    job: Job, restorer: PhotoRestorer | None, options: Options, progress: Progress
 ) -> Result:
     target = job.target
     there = target.exists() and not options.overwrite
@@ -105,6 +120,8 @@ def _restore_one(
     if video.is_video(job.source):
         if restorer is None or options.enlarger is not None:
             raise PhotoError(f"{job.source}: videos are restored but not enlarged; leave it out")
+        if not isinstance(restorer, Restorer):
+            raise PhotoError(f"{job.source}: --zero-shot takes photos; leave it out for videos")
         how = restore_video.How(restorer, options.strength, options.frames, options.choice)
         done = restore_video.restore_one(job.source, target, how, options.clip, progress)
         return Result(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import typer
 
-from pellucid import PhotoError, Restorer, read_photo
+from pellucid import PhotoError, read_photo
 from pellucid.image.encode import check_sides, find_format, holds_already
 from pellucid.image.photo import write_atomically
 
-from .command import Options
+from .command import Options, PhotoRestorer
 
 PIPE = "-"
 
@@ -23,7 +23,7 @@ def is_pipe(inputs: list[str], out: Path) -> bool:
     return True
 
 
-def restore_pipe(source: str, out: Path, restorer: Restorer | None, options: Options) -> None:
+def restore_pipe(source: str, out: Path, restorer: PhotoRestorer | None, options: Options) -> None:
     """Restore one photo; standard output gets the photo in its own format and nothing else.
 
     What was found and notes go to standard error. Raises PhotoError where nothing can be written,

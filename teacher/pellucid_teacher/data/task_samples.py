@@ -1,5 +1,6 @@
 """Samples of the tasks that are no degradation of the synthesis: enlarging, filling holes, faces,
-camera blur. Each draws (degraded, clean) of one clean photo; sample i of seed s is always the same.
+camera blur, white noise. Each draws (degraded, clean) of one clean photo; sample i of seed s is
+always the same.
 """
 
 from dataclasses import dataclass
@@ -103,3 +104,22 @@ class CameraBlur:
 
     def describe(self) -> str:
         return f"camera blur, {self.shake}, {self.crop} px, {self.corpus.fingerprint()}"
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """White noise of a sigma of `sigmas`, not clipped: what a prior is measured on. Its training
+    looks at the clean crops alone."""
+
+    corpus: Corpus
+    crop: int
+    sigmas: tuple[float, ...] = (15.0, 25.0, 50.0)  # of 255
+
+    def pictures(self, seed: int, index: int) -> tuple[Image, Image]:
+        rng = np.random.default_rng([seed, index])
+        clean = clean_crop(self.corpus, self.crop, rng)
+        sigma = np.float32(rng.choice(self.sigmas) / 255.0)
+        return clean + sigma * rng.standard_normal(clean.shape, np.float32), clean
+
+    def describe(self) -> str:
+        return f"white noise {self.sigmas}, {self.crop} px, {self.corpus.fingerprint()}"

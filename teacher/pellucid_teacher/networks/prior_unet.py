@@ -33,8 +33,8 @@ class PriorConfig:
 
 
 CPU = PriorConfig()
+WORKSTATION = PriorConfig((96, 192, 256), blocks=2, patch=96)
 GPU = PriorConfig((128, 256, 384, 512), blocks=2, patch=128)
-PRESETS = {"cpu": CPU, "gpu": GPU}
 
 
 class Block(nn.Module):

@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Mapping
 
 from ..system import SystemKind
-from . import diffuir, guided_deblur, rddm, resshift
+from . import diffuir, guided_deblur, prior, rddm, resshift
 
 SYSTEMS: Mapping[str, SystemKind] = {
-    kind.name: kind for kind in (diffuir.KIND, rddm.KIND, resshift.KIND, guided_deblur.KIND)
+    kind.name: kind
+    for kind in (diffuir.KIND, rddm.KIND, resshift.KIND, guided_deblur.KIND, prior.KIND)
 }
 
 
