@@ -120,7 +120,8 @@ def test_teacher_is_trained_kept_and_runs(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "system", ["rddm", pytest.param("resshift", marks=pytest.mark.slow), "toy_system:KIND"]
+    "system",
+    [*(pytest.param(s, marks=pytest.mark.slow) for s in ("rddm", "resshift")), "toy_system:KIND"],
 )
 def test_any_system_is_trained_watched_kept_measured_and_distilled(data: Path, system: str) -> None:
     arguments = ["train", "teacher", system, "--data", data / "train", "-o", data / "run"]

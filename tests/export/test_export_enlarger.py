@@ -47,9 +47,11 @@ def source(image_io: bool = False) -> ExportSource:
 
 @pytest.mark.parametrize(
     ("form", "image_io"),
-    [("onnx", False), ("onnx", True), ("openvino", False), ("openvino", True), ("coreml", False),
-     ("coreml", True)],
-)  # fmt: skip
+    [
+        *((form, False) for form in ("onnx", "openvino", "coreml")),
+        *(pytest.param(f, True, marks=pytest.mark.slow) for f in ("onnx", "openvino", "coreml")),
+    ],
+)
 def test_every_precision_passes_its_gate(form: str, image_io: bool, tmp_path: Path) -> None:
     pytest.importorskip({"coreml": "coremltools"}.get(form, form))
     sizes = ((24, 32),) if form == "coreml" else (None,)
