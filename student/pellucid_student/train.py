@@ -1,7 +1,7 @@
 """Train a student, with or without a teacher, and keep its averaged weights."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from .weights import Provenance, begin_from, continued, save_student
 # gates that the code turns into: they shut a unit faster than its kernel can learn.
 SCENE_PATH = r"read_scene|read_amounts|read_diagnosis|code|curve"
 # The body's kernels; gates, and stem and head, which touch pixels, stay with Adam.
-BODY = r"(thumbnail\.)?(encoder|decoder|down|up)\..*(?<!gate\.)weight"
+BODY = r"(encoder|decoder|down|up)\..*(?<!gate\.)weight"
+BODIES = r"(thumbnail\.)?" + BODY  # of networks of two scales
 STUDENT_TRAIN = TrainConfig(
     fast=SCENE_PATH, fast_scale=5.0, muon=BODY, muon_scale=3.0, muon_decay=0.1
 )
@@ -75,6 +76,8 @@ def train_student(
     training = config.train
     torch.manual_seed(training.seed)
     network = PlainUNet(config.network)
+    if network.thumbnail is not None and training.muon == BODY:
+        training = replace(training, muon=BODIES)
     if config.whole and (network.thumbnail is None or teacher or config.clip_frames):
         raise ValueError(
             "whole pictures are learnt from by networks of two scales, such as --preset "
