@@ -11,12 +11,18 @@ from pellucid_export.litert.maker import LiteRTMaker
 from pellucid_export.request import read_formats
 from pellucid_export.source import ExportSource
 from pellucid_export.thresholds import ExportError, agreement_db
+from pellucid_export.weights import AnyStudent, find_weights, open_student
 
 SIDES = (61, 47)  # odd: the padding is inside the file
 
 
-def source(image_io: bool = False) -> ExportSource:
-    return ExportSource(small_student(), PROVENANCE, 1, small_pictures(), image_io)
+def source(image_io: bool = False, bundled: bool = False) -> ExportSource:
+    """bundled: pico, whose kernels the converter puts behind the rest of the file."""
+    student: AnyStudent = small_student()
+    provenance = PROVENANCE
+    if bundled:
+        student, provenance = open_student(find_weights("pico"))
+    return ExportSource(student, provenance, 1, small_pictures(), image_io)
 
 
 def test_any_size_is_refused_with_the_option() -> None:
@@ -48,7 +54,7 @@ def test_a_file_computes_what_torch_does(
     from pellucid_export.litert.card import read_litert_card
     from pellucid_export.validator import Validator
 
-    made = source(image_io)
+    made = source(image_io, bundled=True)
     maker = LiteRTMaker(made, (SIDES,))
     path = maker.make(precision, SIDES, (), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -5,24 +5,20 @@ from pathlib import Path
 
 from ..card import KEY
 
-IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every .tflite file
-
 
 def with_card(data: bytes, card: dict[str, object]) -> bytes:
     """The file with the card as the buffer named `pellucid.config`."""
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils  # it follows buffers that lie behind the rest
 
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
     held = schema.BufferT()
     held.data = list(json.dumps(card).encode())
     entry = schema.MetadataT()
     entry.name, entry.buffer = KEY, len(model.buffers)
     model.buffers.append(held)
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(data))
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def read_litert_card(path: Path) -> dict[str, object]:
