@@ -11,7 +11,8 @@ from pellucid_export.litert.maker import LiteRTMaker
 from pellucid_export.request import read_formats
 from pellucid_export.source import ExportSource
 from pellucid_export.thresholds import ExportError, agreement_db
-from pellucid_export.weights import AnyStudent, find_weights, open_student
+from pellucid_export.weights import find_weights, open_student
+from pellucid_student.weights import AnyStudent
 
 SIDES = (61, 47)  # odd: the padding is inside the file
 
