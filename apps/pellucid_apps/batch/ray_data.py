@@ -47,9 +47,10 @@ def run_ray(names: Sequence[str], settings: Settings, pool: Pool) -> Rows:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # the meter tells the progress
-        items = [{"name": name} for name in names]
         size = pool.block(len(names))
-        data = ray.data.from_items(items, override_num_blocks=-(-len(names) // size))
+        data = ray.data.from_items(
+            [{"name": name} for name in names], override_num_blocks=-(-len(names) // size)
+        )
         rows = data.map_batches(
             _Actor,
             fn_constructor_args=(settings,),
