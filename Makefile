@@ -20,7 +20,7 @@ lint: .venv/dev.done  ## what pre-commit and the reviewers run
 	$(BIN)/lint-imports
 
 models: .venv/dev.done  ## rebuild the bundled ONNX files from the weights
-	for name in tiny nano pico; do \
+	for name in tiny nano pico sr4; do \
 		$(BIN)/pellucid export student/weights/$$name.safetensors --for-pellucid \
 			-o runtime/pellucid/models || exit 1; \
 	done
@@ -45,6 +45,7 @@ bench: .venv/dev.done  ## profile the bundled model and compare its ratios with 
 	$(BIN)/pellucid profile tiny --size 640x360 --seconds 2 --threads 2 --against bench/baseline.json
 
 results: .venv/dev.done  ## measure docs/results again on SETS, a folder of evaluation sets
+	$(BIN)/pellucid eval --data $(SETS) -m sr4 --no-perceptual --json docs/results/sr4.json
 	for run in tiny:1,2,3 nano:1,3 pico:1; do \
 		$(BIN)/pellucid eval --data $(SETS) -m $${run%%:*} --steps $${run##*:} --no-perceptual \
 			--json docs/results/$${run%%:*}.json || exit 1; \

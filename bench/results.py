@@ -4,7 +4,8 @@
     python bench/results.py       writes the tables again from the records
 
 A table stands in a page between two comments. `<!-- results -->` gives every set and model;
-`<!-- results: rain100h-dev, lol-v1-dev -->` these sets, tiny only. `<!-- /results -->` ends both.
+`<!-- results: rain100h-dev, lol-v1-dev -->` these sets, tiny only; `<!-- results: enlarging -->`
+what sr4 was measured on. `<!-- /results -->` ends each.
 tests/bench/test_results.py compares tables, records and bundled weights.
 """
 
@@ -109,6 +110,17 @@ def short_table(figures: Figures, sets: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def enlarging_table(figures: Figures) -> str:
+    """Every set that sr4 was measured on, beside bicubic interpolation."""
+    head = ["set", "pairs", "on", "bicubic dB", "sr4", "SSIM, bicubic → sr4"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for name, row in figures["sr4", 1].items():
+        numbers = [f"{value:.2f}" for value in row.db]
+        ssim = f"{row.ssim[0]:.3f} → {row.ssim[1]:.3f}"
+        lines.append(_line([name, str(row.pairs), row.on, *numbers, ssim]))
+    return "\n".join(lines) + "\n"
+
+
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -118,7 +130,10 @@ def rendered(page: str, figures: Figures) -> str:
 
     def table(found: re.Match[str]) -> str:
         sets = [name.strip() for name in (found[2] or "").split(",") if name.strip()]
-        made = short_table(figures, sets) if sets else full_table(figures)
+        if sets == ["enlarging"]:
+            made = enlarging_table(figures)
+        else:
+            made = short_table(figures, sets) if sets else full_table(figures)
         return found[1] + made + found[3]
 
     return BLOCK.sub(table, page)

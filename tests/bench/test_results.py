@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pellucid import Restorer
+from pellucid import Enlarger, Restorer
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +56,18 @@ def test_the_records_are_of_the_bundled_weights(name: str) -> None:
     for end in ("", "-clean"):
         told = json.loads((results.RECORDS / f"{name}{end}.json").read_text())
         assert told["weights_sha256"] == bundled
+
+
+def test_the_record_of_enlarging_is_of_the_bundled_weights() -> None:
+    told = json.loads((results.RECORDS / "sr4.json").read_text())
+    assert told["weights_sha256"] == Enlarger("sr4", threads=1).card.weights_sha256
+
+
+def test_the_table_of_enlarging(tmp_path: Path) -> None:
+    record(tmp_path, "sr4", [("set5-x4-dev", 1, 28.0, 30.0)])
+    page = "<!-- results: enlarging -->\n<!-- /results -->"
+    table = results.rendered(page, results.load(tmp_path)).splitlines()
+    assert table[-2] == "| set5-x4-dev | 2 | luma | 28.00 | 30.00 | 28.000 → 30.000 |"
 
 
 def test_tables_from_known_records(tmp_path: Path) -> None:
