@@ -13,9 +13,23 @@ from torch import Tensor, nn
 from pellucid.degradations import DEGRADATIONS
 
 MULTIPLE = 16  # of the sides of a picture, px
-NOTHING, SURE = 0.15, 0.3  # amounts up to which nothing is done, and from which everything is
 WIDTHS = (24, 32, 40)  # at 1/4, 1/8 and 1/16 resolution
 HIDDEN = 24
+# Amounts up to which nothing is done about a degradation, and from which everything is: chosen on
+# held-out pictures. The networks learnt to restore everything; between the two they restore gently,
+# which is what faint rain, thin veils and dusk need.
+RAMPS = {
+    "rain": (0.15, 0.5),
+    "snow": (0.15, 0.5),
+    "haze": (0.15, 0.45),
+    "lowlight": (0.3, 0.6),
+    "noise": (0.1, 0.25),
+    "blur": (0.15, 0.45),
+    "jpeg": (0.15, 0.45),
+}
+LEAST = min(begin for begin, _ in RAMPS.values())
+DARKNESS = DEGRADATIONS.index("lowlight")
+NOISE = tuple(float(name == "noise") for name in DEGRADATIONS)
 
 
 class Estimator(nn.Module):
@@ -66,12 +80,12 @@ class Estimator(nn.Module):
 class ReadAmounts(nn.Module):
     """Amounts (B, 7) -> what they add to the code, (B, code_width).
 
-        W [s / max(1, sum s) | a] + b ,
-        s = (a / max a)^4 clip((a - NOTHING) / (SURE - NOTHING), 0, 1)
+        W [s / max(1, sum s) | a] + b ,   s = (a / max a)^8 clip((a - from) / (to - from), 0, 1)
 
     s says what there is, above all the largest; its shares add up to at most 1, the rest is the
     share of a good picture. JPEG, which comes on top of everything, does not take from the others.
-    a says how much.
+    Noise counts less the darker it is, for dark pictures are noisy and were learnt so: two shares
+    of a half would brighten nothing. a says how much. from, to: RAMPS.
     """
 
     def __init__(self, code_width: int) -> None:
@@ -79,10 +93,12 @@ class ReadAmounts(nn.Module):
         self.linear = nn.Linear(2 * len(DEGRADATIONS), code_width)
 
     def forward(self, amounts: Tensor) -> Tensor:
-        there = ((amounts - NOTHING) * (1.0 / (SURE - NOTHING))).clamp(0.0, 1.0)
-        largest = amounts[:, :-1].amax(dim=1, keepdim=True).clamp(min=NOTHING)
-        beside = (amounts / largest).clamp(max=1.0).square().square()
-        there = beside * there
+        begins, ends = (amounts.new_tensor(limits) for limits in zip(*RAMPS.values(), strict=True))
+        there = ((amounts - begins) / (ends - begins)).clamp(0.0, 1.0)
+        largest = amounts[:, :-1].amax(dim=1, keepdim=True).clamp(min=LEAST)
+        beside = (amounts / largest).clamp(max=1.0).square().square().square()
+        dark = there[:, DARKNESS : DARKNESS + 1]
+        there = beside * there * (1.0 - dark * amounts.new_tensor(NOISE))
         shares = there / there[:, :-1].sum(dim=1, keepdim=True).clamp(min=1.0)
         out: Tensor = self.linear(torch.cat([shares, amounts], dim=1))
         return out

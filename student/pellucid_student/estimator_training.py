@@ -8,7 +8,8 @@ nothing pulls a larger estimate down.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from math import cos, pi
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pellucid_teacher.training.muon import MuonAndAdam
 
 from .estimator import Estimator
 from .plain_unet import PlainUNet
+from .weights import load_student, save_student
 
 # Height and width of a batch, px: photos are judged at many sizes.
 SIZES = ((128, 128), (160, 224), (224, 160), (192, 192), (256, 256), (256, 384), (320, 320))
@@ -177,3 +179,18 @@ def train_estimator(
                 torch.save(state, path)
             yield EstimatorReport(step, float(loss.detach()), progress)
     estimator.load_state_dict(average)
+
+
+def with_estimator(weights: Path, estimator: Estimator, out: Path, steps: int) -> Path:
+    """Write the student of `weights` with another estimator to `out`; its restoring stays.
+
+    steps: of the estimator's training, for the provenance.
+    Raises ValueError for a student of another kind.
+    """
+    network, provenance = load_student(weights)
+    if network.estimator is None:
+        raise ValueError(f"{weights}: this student has no estimator; train a new one")
+    network.estimator.load_state_dict(estimator.state_dict())
+    recipe = f"{provenance.recipe}; then {steps:,} steps of its estimator alone"
+    save_student(out, network, replace(provenance, recipe=recipe, date=date.today().isoformat()))
+    return out

@@ -11,7 +11,13 @@ from typer.testing import CliRunner
 from pellucid import Enlarger, Photo
 from pellucid_apps.cli import app
 from pellucid_apps.evaluate.models import open_model
-from pellucid_student.weights import load_any_student, load_student
+from pellucid_student.plain_unet import PICO, PlainUNet
+from pellucid_student.weights import (
+    Provenance,
+    load_any_student,
+    load_student,
+    save_student,
+)
 from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.weights import load_teacher
 
@@ -34,6 +40,25 @@ def pellucid(*arguments: object) -> str:
         raise done.exception
     assert done.exit_code == 0, done.output
     return done.output
+
+
+@pytest.mark.slow
+def test_an_estimator_is_learnt_anew_and_the_rest_stays(data: Path) -> None:
+    torch.manual_seed(0)
+    given = PlainUNet(PICO)
+    save_student(data / "w.safetensors", given, Provenance("pico", "none", 0, "CC0-1.0"))
+    for name in "bcdefg":  # some of them are not held out
+        (data / "train/clean" / f"{name}.png").write_bytes(
+            (data / "train/clean/a.png").read_bytes()
+        )
+    arguments = ["train", "estimator", data / "w.safetensors", "--data", data / "train"]
+    said = pellucid(
+        *arguments, "-o", data / "run", "--minutes", 0.05, "--workers", 0, "--no-measure"
+    )
+    assert f"wrote {data / 'run' / 'student.safetensors'}" in said
+    student, provenance = load_student(data / "run" / "student.safetensors")
+    assert provenance.recipe.endswith("of its estimator alone")
+    assert torch.equal(student.state_dict()["code.weight"], given.state_dict()["code.weight"])
 
 
 @pytest.mark.slow

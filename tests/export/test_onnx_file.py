@@ -40,6 +40,15 @@ def student() -> PlainUNet:
     return folded
 
 
+def smooth(shape: tuple[int, int, int, int], seed: int) -> torch.Tensor:
+    """A picture in [0, 1] without detail finer than 16 px."""
+    batch, channels, height, width = shape
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(batch, channels, height // 16, width // 16, generator=generator)
+    fine = nn.functional.interpolate(coarse, size=(height, width), mode="bicubic")
+    return fine.clamp(0.0, 1.0)
+
+
 @pytest.fixture(scope="module")
 def exported(student: PlainUNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "two.onnx"
@@ -65,13 +74,14 @@ def test_unrolled_graph_is_the_sampler(student: PlainUNet, steps: int) -> None:
 
 def test_several_steps_with_one_file_are_the_sampler(student: PlainUNet, tmp_path: Path) -> None:
     export_onnx(student, Provenance("pico", "test", 0, "CC0-1.0"), tmp_path / "one.onnx")
-    image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+    # The runtime reads light off a thumbnail, torch off cells of 4x4: on white noise they differ.
+    image = smooth((1, 3, 64, 96), seed=1)
     pixels = image[0].permute(1, 2, 0).contiguous().numpy()
     results = []
     for steps in (1, 2, 3):
         restored = Restorer(tmp_path / "one.onnx", steps=steps)(pixels)
         expected = ((restore(student, 2 * image - 1, steps) + 1) / 2)[0].permute(1, 2, 0).numpy()
-        assert np.abs(restored - expected).max() < 1e-2  # scenes are measured in steps there
+        assert np.abs(restored - expected).max() < 1e-3
         results.append(restored)
     assert np.abs(results[1] - results[0]).max() > 1e-2 < np.abs(results[2] - results[1]).max()
 

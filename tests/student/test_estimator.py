@@ -1,15 +1,24 @@
 """The estimator: any size, several at once, and what the student makes of its amounts."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from pellucid.degradations import DEGRADATIONS
-from pellucid_student.estimator import Estimator, ReadAmounts
-from pellucid_student.estimator_training import EstimatorTraining, loss_of, train_estimator
+from pellucid.degradations import ASKED, DEGRADATIONS
+from pellucid_student.estimator import RAMPS, Estimator, ReadAmounts
+from pellucid_student.estimator_training import (
+    EstimatorTraining,
+    loss_of,
+    train_estimator,
+    with_estimator,
+)
 from pellucid_student.objective import given_scene
 from pellucid_student.plain_unet import PICO, PlainUNet
 from pellucid_student.scene import SCENE_SIZE
+from pellucid_student.weights import Provenance, load_student, save_student
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.labelled import Labelled
 from pellucid_teacher.data.stream import Batch
@@ -77,6 +86,36 @@ def test_shares_of_what_is_there_add_up_to_one() -> None:
     assert read(torch.full((1, 7), 0.1))[0, 0] == 0.0  # too little to do anything about
 
 
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_little_is_restored_gently_and_much_in_full(name: str) -> None:
+    """A share is 0 up to where the ramp begins, 1 from where it ends, and half-way between."""
+    read, index = ReadAmounts(1).requires_grad_(False), DEGRADATIONS.index(name)
+    torch.nn.init.zeros_(read.linear.bias)
+    read.linear.weight.zero_()
+    read.linear.weight[0, index] = 1.0
+    begin, end = RAMPS[name]
+    for amount, share in ((begin, 0.0), ((begin + end) / 2, 0.5), (end, 1.0), (1.0, 1.0)):
+        amounts = torch.zeros(1, len(DEGRADATIONS))
+        amounts[0, index] = amount
+        assert read(amounts)[0, 0] == pytest.approx(share, abs=1e-5)
+    assert begin < end <= ASKED  # what is asked for by name is restored in full
+
+
+def test_noise_does_not_hold_brightening_back() -> None:
+    read, noise, dark = (
+        ReadAmounts(2).requires_grad_(False),
+        *map(DEGRADATIONS.index, ("noise", "lowlight")),
+    )
+    torch.nn.init.zeros_(read.linear.bias)
+    read.linear.weight.zero_()
+    read.linear.weight[0, noise] = read.linear.weight[1, dark] = 1.0
+    amounts = torch.zeros(1, len(DEGRADATIONS))
+    amounts[0, noise], amounts[0, dark] = 0.7, 0.8
+    assert read(amounts)[0].tolist() == pytest.approx([0.0, 1.0])
+    amounts[0, dark] = RAMPS["lowlight"][0]
+    assert read(amounts)[0].tolist() == pytest.approx([1.0, 0.0])
+
+
 def test_amounts_given_by_hand_change_what_the_student_does() -> None:
     torch.manual_seed(0)
     model = PlainUNet(PICO)
@@ -105,3 +144,22 @@ def test_training_is_told_amounts_by_hand_and_wrong_ones_too() -> None:
     assert 5 < exact.sum() < 30 and 20 < estimated.sum() < 55
     assert (scene[:, SCENE_SIZE + 1] != amounts[:, 1]).all()  # the unknown is estimated
     assert given_scene(model, Batch(degraded, degraded), torch.Generator()) is None
+
+
+def test_weights_with_another_estimator_keep_the_rest(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    own = PlainUNet(PICO)
+    save_student(tmp_path / "own.safetensors", own, Provenance("pico", "as it was", 5, "CC0-1.0"))
+    other = estimator(3)
+    with_estimator(tmp_path / "own.safetensors", other, tmp_path / "new.safetensors", 7)
+    before, _ = load_student(tmp_path / "own.safetensors")
+    after, provenance = load_student(tmp_path / "new.safetensors")
+    expected = before.state_dict()
+    expected |= {f"estimator.{name}": value for name, value in other.state_dict().items()}
+    for name, value in after.state_dict().items():
+        assert torch.equal(value, expected[name])
+    assert provenance.recipe == "as it was; then 7 steps of its estimator alone"
+    first = PlainUNet(replace(PICO, diagnosis_width=16))
+    save_student(tmp_path / "first.safetensors", first, provenance)
+    with pytest.raises(ValueError, match="no estimator"):
+        with_estimator(tmp_path / "first.safetensors", estimator(), tmp_path / "x", 7)

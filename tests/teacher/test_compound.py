@@ -43,6 +43,23 @@ def test_each_alone_has_an_amount_and_nothing_else_has(name: str, banks: compoun
         assert set(found.values()) == {0.0}
 
 
+@pytest.mark.parametrize("name", ["rain", "snow", "haze", "lowlight", "noise"])
+def test_a_faint_one_is_the_same_and_less(
+    name: str, banks: compound.Banks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, index = picture(), DEGRADATIONS.index(name)
+    changes = []
+    for chance in (0.0, 1.0):
+        monkeypatch.setattr(compound, "FAINT", chance)
+        worse, amounts = compound.degrade(clean, {name}, np.random.default_rng(3), banks)
+        r = float(np.sqrt(np.mean(np.square(worse - clean))))
+        assert amounts[index] == pytest.approx(r / (r + compound.HALF[name]), abs=1e-4)
+        changes.append(worse - clean)
+    share = float((changes[1] * changes[0]).sum() / np.square(changes[0]).sum())
+    assert compound.FAINTNESS[0] <= share <= compound.FAINTNESS[1]
+    assert np.allclose(changes[1], share * changes[0], atol=0.02)
+
+
 def test_nothing_wanted_changes_nothing(banks: compound.Banks) -> None:
     same, amounts = compound.degrade(picture(), (), np.random.default_rng(0), banks)
     assert np.array_equal(same, picture()) and not amounts.any()

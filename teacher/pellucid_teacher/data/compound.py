@@ -68,6 +68,10 @@ MAIN = {
     "blur": 0.12,
     "jpeg": 0.06,
 }
+# How often a stage is faint, and how much is left of it then; a blur or a JPEG mixed with what it
+# was made from would be neither.
+FAINT = 0.35
+FAINTNESS = (0.12, 0.7)
 PHYSICAL_ORDER = ("haze", "lowlight", "rain", "snow", "blur", "noise", "jpeg")
 
 
@@ -145,9 +149,17 @@ def degrade(
     for name in PHYSICAL_ORDER:
         if name in wanted:
             after = np.clip(_stage(name, picture, rng, banks, depth), 0.0, 1.0)
+            if name not in ("blur", "jpeg") and rng.random() < FAINT:
+                after = picture + faintness(rng) * (after - picture)
             amounts[DEGRADATIONS.index(name)] = amount(name, picture, after)
             picture = after
     return np.asarray(picture, np.float32), amounts
+
+
+def faintness(rng: Generator) -> np.float32:
+    """What is left of a faint degradation: as often a half as a fifth."""
+    low, high = np.log(FAINTNESS)
+    return np.float32(np.exp(rng.uniform(low, high)))
 
 
 def _stage(name: str, picture: Image, rng: Generator, banks: Banks, depth: Image | None) -> Image:

@@ -123,7 +123,11 @@ def load_corpus(
             if (photo := read.picture(path)) is not None
         ],
         good=read.pictures(
-            [p for d in (root / "faces", *home.glob("screens-*")) for p in read.files(d)]
+            [
+                p
+                for d in (root / "faces", *home.glob("screens-*"), *home.glob("graphics-*"))
+                for p in read.files(d)
+            ]
         ),
     )
     read.tell(root)

@@ -69,7 +69,9 @@ def veiled(clean: Image, rng: Generator, depth: Image | None = None) -> Image:
         # What is nearest may be clear while the far wall is gone: indoor benchmarks look so.
         distance = depth - float(rng.uniform(0.0, 0.9)) * float(depth.min())
         beta = float(rng.uniform(0.6, 1.8)) * float(rng.uniform(0.4, 1.2))
-    airlight = float(rng.uniform(0.6, 1.0)) + 0.03 * rng.standard_normal(3).astype(np.float32)
+    # Grey by day; dimmer and of a colour at dusk, or where sand or smoke are in the air.
+    low, tint = (0.45, 0.1) if rng.random() < 0.2 else (0.6, 0.03)
+    airlight = float(rng.uniform(low, 1.0)) + tint * rng.standard_normal(3).astype(np.float32)
     t = np.exp(-beta * distance)[..., None]
     hazy = clean * t + np.clip(airlight, 0.0, 1.0) * (1.0 - t)
     return np.asarray(hazy, dtype=np.float32)

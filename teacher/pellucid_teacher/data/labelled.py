@@ -23,6 +23,9 @@ from .corpus import Corpus, Pixels
 from .light import Image, jpeg
 
 REAL = 0.5  # amount that a photo in a folder of real degraded ones has at least
+# How often each kind of pair, and how often a picture is black and white.
+PAIRS = {"noise": 0.35, "lowlight": 0.2, "blur": 0.2, "haze": 0.25}
+GREY = 0.08
 SEEN = Path(__file__).with_name("seen_by_eye.txt")
 # What a photo of a real folder surely has not; nothing is known of what is not named.
 SURELY_NOT = {
@@ -49,9 +52,10 @@ class Labelled:
         self.corpus, self.banks = corpus, banks or Banks.draw(corpus)
         seen = seen_by_eye()
         self.real = [(photo, known_of(place, seen.get(place, {}))) for photo, place in corpus.real]
-        named = (("noise", corpus.noise), ("lowlight", corpus.lowlight), ("blur", corpus.blurred))
-        self.pairs = [(*pair, name) for name, pairs in named for pair in pairs]
-        self.good = [*corpus.good, *(clean for _, clean, _ in self.pairs)] or corpus.clean
+        named = {"noise": corpus.noise, "lowlight": corpus.lowlight, "blur": corpus.blurred}
+        self.pairs = {name: pairs for name, pairs in named.items() if pairs}
+        partners = [clean for pairs in self.pairs.values() for _, clean in pairs]
+        self.good = [*corpus.good, *partners] or corpus.clean
 
     def draw(self, rng: Generator, height: int, width: int) -> Sample:
         """One sample of height x width px."""
@@ -66,26 +70,32 @@ class Labelled:
         if kind < 0.5:
             wanted = companions(chosen(MAIN, rng), rng)
             picture, amounts = degrade(view(self.corpus.clean), wanted, rng, self.banks)
-        elif kind < 0.6 and self.pairs:
+        elif kind < 0.64 and (self.pairs or self.corpus.depth):
             picture, amounts = self._pair(rng, height, width)
-        elif kind < 0.85 and self.real:
+        elif kind < 0.86 and self.real:
             photo, known = self.real[int(rng.integers(len(self.real)))]
             picture, amounts, least = view([photo]), known.copy(), known > 0.0
             if rng.random() < 0.4:
                 picture, amounts = _on_top(picture, amounts, rng, self.banks)
         else:
             picture = view(self.good if rng.random() < 0.5 else self.corpus.clean)
+        if rng.random() < GREY:
+            picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
         return _filed(picture, amounts, least, rng)
 
     def _pair(self, rng: Generator, height: int, width: int) -> tuple[Image, Amounts]:
         """A real pair, or haze over a photo whose depth is known."""
         amounts = np.zeros(len(DEGRADATIONS), np.float32)
-        if self.corpus.depth and rng.random() < 0.25:
+        shares = {name: PAIRS[name] for name in self.pairs}
+        name = chosen(shares | ({"haze": PAIRS["haze"]} if self.corpus.depth else {}), rng)
+        if name == "haze":
             photo, depth = self.corpus.depth[int(rng.integers(len(self.corpus.depth)))]
             scene, metres = _view([photo, depth], rng, height, width)
             return degrade(scene, companions("haze", rng), rng, self.banks, metres)
-        degraded, clean, name = self.pairs[int(rng.integers(len(self.pairs)))]
+        degraded, clean = self.pairs[name][int(rng.integers(len(self.pairs[name])))]
         before, after = _view([clean, degraded], rng, height, width, name == "noise")
+        if name == "noise":  # fainter and stronger than these cameras had it
+            after = np.clip(before + np.float32(rng.uniform(0.5, 2.0)) * (after - before), 0.0, 1.0)
         amounts[DEGRADATIONS.index(name)] = amount(name, before, after)
         if name == "lowlight":
             amounts[DEGRADATIONS.index("noise")] = np.nan
