@@ -192,5 +192,6 @@ def with_estimator(weights: Path, estimator: Estimator, out: Path, steps: int) -
         raise ValueError(f"{weights}: this student has no estimator; train a new one")
     network.estimator.load_state_dict(estimator.state_dict())
     recipe = f"{provenance.recipe}; then {steps:,} steps of its estimator alone"
+    out.parent.mkdir(parents=True, exist_ok=True)
     save_student(out, network, replace(provenance, recipe=recipe, date=date.today().isoformat()))
     return out

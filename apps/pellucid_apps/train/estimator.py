@@ -59,10 +59,14 @@ def estimator(
             fast=compile_,
         )
         network.estimator.requires_grad_(True)
+        step = 0
         for report in train_estimator(network.estimator, labelled, config, out):
-            if report.step % PRINT_EVERY == 0:
-                print(f"step {report.step}  loss {report.loss:.4f}", flush=True)
-        path = with_estimator(weights, network.estimator, out / "student.safetensors", report.step)
+            step = report.step
+            if step % PRINT_EVERY == 0:
+                print(f"step {step}  loss {report.loss:.4f}", flush=True)
+        if step == 0:
+            raise ValueError("the time budget ended before the first step; give more --minutes")
+        path = with_estimator(weights, network.estimator, out / "student.safetensors", step)
         print(f"wrote {path}")
         if measure:
             print(EstimatorValidation(data).score(network.eval()))
