@@ -25,12 +25,13 @@ def graphs_are_kept() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def banks_are_small() -> Iterator[None]:
-    """A tenth of the layers and kernels: whole banks take four seconds to draw."""
     if (compound := sys.modules.get("pellucid_teacher.data.compound")) is None:
         yield
         return
+    from tiny_training import SMALL_BANKS
+
     with pytest.MonkeyPatch.context() as patch:
-        for name, count in (("RAIN_LAYERS", 12), ("SNOW_LAYERS", 8), ("BLUR_KERNELS", 40)):
+        for name, count in SMALL_BANKS.items():
             patch.setattr(compound, name, count)
         yield
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from toy_system import Around
 
+from pellucid_teacher.data import compound
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Batch, Samples
 from pellucid_teacher.data.synthesis import Synthesis
@@ -15,6 +16,15 @@ from pellucid_teacher.training.config import TrainConfig
 from pellucid_teacher.training.loop import StepReport, train
 
 CONFIG = TrainConfig(steps=12, batch_size=2, lr=1e-2, warmup=2, workers=0, save_every=4, ema=0.5)
+
+# A tenth of the layers and kernels: whole banks take four seconds to draw.
+SMALL_BANKS = {"RAIN_LAYERS": 12, "SNOW_LAYERS": 8, "BLUR_KERNELS": 40}
+
+
+def draw_small_banks() -> None:
+    """For processes of their own, which have no fixtures."""
+    for name, count in SMALL_BANKS.items():
+        setattr(compound, name, count)
 
 
 def synthesis(seed: int = 0) -> Synthesis:

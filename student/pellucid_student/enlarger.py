@@ -90,8 +90,10 @@ class Enlarger(nn.Module):
 
     def interpolate(self, picture: Tensor) -> Tensor:
         """Bicubic (Keys, a = -1/2, edges repeated), (B, 3, h, w) -> (B, 3, scale·h, scale·w)."""
-        padded = F.pad(picture, (REACH,) * 4, mode="replicate")
-        return F.pixel_shuffle(F.conv2d(padded, self.bicubic), self.config.scale)
+        for axis in (2, 3):  # not F.pad: NNAPI and others have no padding that repeats edges
+            first, last = picture.narrow(axis, 0, 1), picture.narrow(axis, -1, 1)
+            picture = torch.cat([first] * REACH + [picture] + [last] * REACH, dim=axis)
+        return F.pixel_shuffle(F.conv2d(picture, self.bicubic), self.config.scale)
 
 
 def bicubic_kernel(scale: int) -> Tensor:

@@ -136,6 +136,7 @@ def save(*told):
     (folder / f"writer-{{rank}}").touch()
     written(*told)
 loop.save = save
+tiny_training.draw_small_banks()
 for report in tiny_training.run(folder):
     if report.is_main:
         with (folder / "losses.txt").open("a") as file:

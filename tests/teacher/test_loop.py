@@ -138,7 +138,9 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {above!r}]
 import test_loop as t
+import tiny_training
 from pellucid_teacher.training.loop import train
+tiny_training.draw_small_banks()
 synthesis = t.tiny_synthesis()
 for report in train(t.system(t.plain_loss), synthesis, t.CONFIG, Path({folder!r})):
     if report.is_main:
