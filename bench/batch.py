@@ -26,15 +26,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from pellucid import Photo
+from pellucid import Photo, read_photo
 from pellucid_apps.batch.engines import find_engine
 from pellucid_apps.batch.pool import Pool, Rows
 from pellucid_apps.batch.rows import DONE, Row, read_journal
 from pellucid_apps.batch.settings import Settings
 from pellucid_apps.batch.worker import Worker
+from pellucid_apps.demo import SAMPLES
 
 app = typer.Typer(no_args_is_help=True)
-SIDE = 64
+SIDE = 128
 MARK = "PELLUCID_BENCH_RUN"
 
 
@@ -54,13 +55,16 @@ class Run:
 
 
 def make_photos(folder: Path, count: int) -> list[str]:
+    """Parts of the bundled degraded photos, so that there is something to restore."""
     folder.mkdir()
     rng = np.random.default_rng(0)
+    whole = [read_photo(path).pixels for path in sorted((SAMPLES / "degraded").iterdir())]
     names = [f"p{number:06d}.jpg" for number in range(count)]
-    for name in names:
-        coarse = rng.integers(0, 255, (8, 8, 3)).astype(np.uint8)
-        pixels = np.repeat(np.repeat(coarse, SIDE // 8, 0), SIDE // 8, 1)
-        Photo(pixels, {}).save(folder / name)
+    for number, name in enumerate(names):
+        pixels = whole[number % len(whole)]
+        top, left = (int(rng.integers(side - SIDE)) for side in pixels.shape[:2])
+        part = np.ascontiguousarray(pixels[top : top + SIDE, left : left + SIDE])
+        Photo(part, {}).save(folder / name)
     return names
 
 

@@ -18,6 +18,7 @@ from pellucid import PellucidError, Photo, Restorer
 from pellucid.image.header import EXIF
 from pellucid_apps import demo
 from pellucid_apps.batch import rows
+from pellucid_apps.batch.child import Child
 from pellucid_apps.batch.settings import Settings
 from pellucid_apps.batch.worker import Worker
 from pellucid_apps.cli import app
@@ -40,6 +41,24 @@ def restored(source: Path, out: Path, model: Path | str) -> dict[str, bytes]:
     results = run_jobs(jobs, Restorer(model), Options(), quiet=True)
     assert all(result.error is None for result in results)
     return files(out)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads a process's environment")
+def test_a_worker_keeps_its_memory_whatever_its_engine_asks(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask's workers are told to give memory back at every chance, which costs a fifth."""
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    source = write_photos(tmp_path / "in", "a.png")
+    child = Child(Settings(str(source), str(tmp_path / "out"), str(model_file), threads=3))
+    try:
+        [row] = child.restore(["a.png"])
+        assert child._process is not None
+        given = Path(f"/proc/{child._process.pid}/environ").read_bytes().split(b"\0")
+    finally:
+        child.close()
+    assert row.status == rows.OK and b"OMP_NUM_THREADS=3" in given
+    assert not any(entry.startswith(b"MALLOC_TRIM_THRESHOLD_") for entry in given)
 
 
 def test_equal_to_restore_byte_for_byte(runs: Runs, model_file: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import itertools
+import socket
 import threading
 import time
 import urllib.error
@@ -291,6 +292,27 @@ def test_page_answers_only_to_its_own(
     refused.value.close()
     assert refused.value.code == 403 and page.pressed() == ""
     assert page._server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("length", ["-1", "many", ""])
+def test_a_page_answers_whatever_length_is_sent(page: PageSink, length: str) -> None:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=10) as client:
+        head = f"POST /key HTTP/1.0\r\nHost: 127.0.0.1:{page.port}\r\nX-Pellucid: 1\r\n"
+        client.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.0 200")
+    assert page.pressed() == ""
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ConnectionResetError()])
+def test_nothing_is_printed_of_a_viewer_who_leaves(
+    page: PageSink, error: OSError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for raised, lines in ((error, False), (ValueError("a fault"), True)):
+        try:
+            raise raised
+        except (OSError, ValueError):
+            page._server.handle_error(None, ("127.0.0.1", 1))
+        assert bool(capsys.readouterr().err) == lines
 
 
 def test_a_taken_port_is_told(page: PageSink) -> None:

@@ -2,10 +2,11 @@
 
 import mimetypes
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from pellucid import PellucidError
+from pellucid.frames.mjpeg import PageServer
 
 from .site import FIXED_NAMES, Site
 
@@ -26,20 +27,18 @@ ISOLATION = {
 
 def open_server(
     site: Site, host: str = LOOPBACK, port: int = 0, isolated: bool = True
-) -> ThreadingHTTPServer:
+) -> PageServer:
     """A server of the site that waits for `serve_forever`; port 0 takes a free one.
 
     isolated: send the headers that let a page use threads. Raises PellucidError if the port is
     taken or the host is not this machine's.
     """
     try:
-        server = ThreadingHTTPServer((host, port), _handler(site, ISOLATION if isolated else {}))
+        return PageServer((host, port), _handler(site, ISOLATION if isolated else {}))
     except OSError as error:
         raise PellucidError(
             f"cannot listen on {host}:{port} ({error.strerror or error}); try another --port"
         ) from error
-    server.daemon_threads = True
-    return server
 
 
 def media_type(name: str) -> str:

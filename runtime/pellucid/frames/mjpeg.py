@@ -4,6 +4,7 @@ It listens on 127.0.0.1 only and answers only to that name, so that no other pag
 it under a name of its own. Pictures are compressed only while somebody watches.
 """
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,16 @@ _WAIT_S = 1.0
 _PAGE = Path(__file__).with_name("live.html")
 
 
+class PageServer(ThreadingHTTPServer):
+    """A browser that leaves in the middle of an answer is no news: nothing is printed of it."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class PageSink:
     """MJPEG over HTTP on the loopback interface; port 0 takes a free one. See `url`."""
 
@@ -34,10 +45,9 @@ class PageSink:
         self._watchers = 0
         self._pressed: deque[str] = deque(maxlen=32)
         try:
-            self._server = ThreadingHTTPServer((ADDRESS, port), _handler_of(self))
+            self._server = PageServer((ADDRESS, port), _handler_of(self))
         except OSError as error:
             raise FrameError(f"port {port} cannot be used ({error}); try --sink page") from error
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self.url = f"http://{ADDRESS}:{self.port}/"
         self.name = f"page {self.url}"
@@ -114,9 +124,12 @@ def _handler_of(page: PageSink) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             # The header makes browsers ask first before another site's page may send this.
-            if not self._is_ours() or self.path != "/key" or "X-Pellucid" not in self.headers:
+            if not self._is_ours():
+                return
+            if self.path != "/key" or "X-Pellucid" not in self.headers:
                 return self.send_error(HTTPStatus.FORBIDDEN)
-            size = min(8, int(self.headers.get("Content-Length") or 0))
+            length = self.headers.get("Content-Length", "")
+            size = min(8, int(length)) if length.isdecimal() else 0
             page.press(self.rfile.read(size).decode("utf-8", "ignore")[:1])
             self._answer(b"", "text/plain")
 
