@@ -90,9 +90,11 @@ class Enlarger(nn.Module):
 
     def interpolate(self, picture: Tensor) -> Tensor:
         """Bicubic (Keys, a = -1/2, edges repeated), (B, 3, h, w) -> (B, 3, scale·h, scale·w)."""
-        for axis in (2, 3):  # not F.pad: NNAPI and others have no padding that repeats edges
-            first, last = picture.narrow(axis, 0, 1), picture.narrow(axis, -1, 1)
-            picture = torch.cat([first] * REACH + [picture] + [last] * REACH, dim=axis)
+        # Not F.pad: NNAPI and others have no padding that repeats edges.
+        top, bottom = [picture[:, :, :1]] * REACH, [picture[:, :, -1:]] * REACH
+        picture = torch.cat([*top, picture, *bottom], dim=2)
+        left, right = [picture[:, :, :, :1]] * REACH, [picture[:, :, :, -1:]] * REACH
+        picture = torch.cat([*left, picture, *right], dim=3)
         return F.pixel_shuffle(F.conv2d(picture, self.bicubic), self.config.scale)
 
 

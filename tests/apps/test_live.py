@@ -194,7 +194,11 @@ def started(arguments: list[str]) -> "subprocess.Popen[bytes]":
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has other signals")
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("SIGTERM", 143), ("SIGINT", 130), pytest.param("SIGHUP", 143, marks=pytest.mark.slow)],
+    [
+        ("SIGTERM", 143),
+        pytest.param("SIGINT", 130, marks=pytest.mark.slow),
+        pytest.param("SIGHUP", 143, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_while_the_source_stalls_leaves_a_file_that_plays(
     name: str, code: int, model_file: Path, tmp_path: Path

@@ -93,6 +93,7 @@ def test_student_is_watched_resumed_and_kept(data: Path) -> None:
     assert "dev" not in pellucid(*arguments)
 
 
+@pytest.mark.slow
 def test_a_student_learns_to_enlarge(data: Path) -> None:
     """Watched on sets of its own scale alone; its weights are exported, measured, and enlarge."""
     large = np.random.default_rng(0).integers(0, 256, (64, 80, 3)).astype(np.uint8)

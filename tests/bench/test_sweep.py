@@ -39,6 +39,7 @@ def test_anchor_is_the_published_shape(candidates: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_results_of_other_conditions_are_refused(tmp_path: Path) -> None:
     told = {"conditions": {"height": 1, "width": 1, "threads": 1}, "candidates": {}}
     (tmp_path / "results.json").write_text(json.dumps(told))

@@ -48,7 +48,8 @@ def source(image_io: bool = False) -> ExportSource:
 @pytest.mark.parametrize(
     ("form", "image_io"),
     [
-        *((form, False) for form in ("onnx", "openvino", "coreml")),
+        ("coreml", False),
+        *(pytest.param(f, False, marks=pytest.mark.slow) for f in ("onnx", "openvino")),
         *(pytest.param(f, True, marks=pytest.mark.slow) for f in ("onnx", "openvino", "coreml")),
     ],
 )
