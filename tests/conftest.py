@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from fakes import card, estimator_model, strided_model
+from fakes import card, doubling_model, estimator_model, strided_model
 
 pytest_plugins = ["web_fixtures"]
 
@@ -58,3 +58,10 @@ def estimator_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "estimator.onnx"
     onnx.save(estimator_model(), path)
     return path
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Path:
+    """A model that enlarges: each pixel becomes 2 x 2 alike. A test's own, which may change it."""
+    onnx.save(doubling_model(), tmp_path / "double.onnx")
+    return tmp_path / "double.onnx"

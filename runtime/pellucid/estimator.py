@@ -4,7 +4,6 @@ A model that takes amounts needs them once a picture, before any tile. So its fi
 estimator as an ONNX graph of its own, in the metadata entry KEY, and this module runs it.
 """
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from .card import ModelCard
 from .degradations import FOUND
-from .errors import ModelError
+from .embedded import embedded_graph, open_graph
 from .guards import is_drawn, is_night_sky, is_toned
 from .image.photo import full_scale
 from .scene import measure_scene
@@ -42,17 +41,8 @@ class Estimator:
     """
 
     def __init__(self, graph: bytes, names: Sequence[str], options: Any = None) -> None:
-        import onnxruntime  # here, so that `import pellucid` stays quick
-
         self.names = tuple(names)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no public base class for its errors
-            raise ModelError(
-                f"the model's estimator cannot be loaded ({error}); export the model again"
-            ) from error
+        self._session = open_graph(graph, "estimator", options)
 
     def amounts(self, pixels: Array) -> Amounts:
         """Amounts in [0, 1] of a whole picture, (K,): (H, W, 3) or (H, W, 1), of any size, uint8,
@@ -122,16 +112,8 @@ def open_estimator(
 
     Raises ModelError if the entry is damaged.
     """
-    text = metadata.get(KEY)
-    if text is None or not names:
-        return None
-    try:
-        graph = base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise ModelError(
-            f"the model's {KEY} entry is damaged ({error}); export the model again"
-        ) from error
-    return Estimator(graph, names, options)
+    graph = embedded_graph(metadata, KEY) if names else None
+    return None if graph is None else Estimator(graph, names, options)
 
 
 def _windows(pixels: Array) -> list[Array]:

@@ -4,14 +4,13 @@ Such a model's file brings, besides its graph, a second one in the metadata entr
 maps of the whole picture once; every tile is then given the maps and where it lies.
 """
 
-import base64
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ModelError
+from .embedded import embedded_graph, open_graph
 from .image.photo import full_scale
 
 KEY = "pellucid.thumbnail"
@@ -43,16 +42,7 @@ class WholePath:
     """
 
     def __init__(self, graph: bytes, options: Any = None) -> None:
-        import onnxruntime  # here, so that `import pellucid` stays quick
-
-        try:
-            self._session = onnxruntime.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no public base class for its errors
-            raise ModelError(
-                f"the model's {KEY} entry cannot be loaded ({error}); export the model again"
-            ) from error
+        self._session = open_graph(graph, f"{KEY} entry", options)
 
     def maps(self, pixels: NDArray[Any], scene: Floats) -> Floats:
         """(1, 6, GRID, GRID) of a whole picture (H, W, 3 or 1), in uint8, uint16 or [0, 1], with
@@ -67,16 +57,8 @@ def open_whole_path(metadata: dict[str, str], options: Any) -> WholePath | None:
 
     Raises ModelError if the entry is damaged.
     """
-    text = metadata.get(KEY)
-    if text is None:
-        return None
-    try:
-        graph = base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise ModelError(
-            f"the model's {KEY} entry is damaged ({error}); export the model again"
-        ) from error
-    return WholePath(graph, options)
+    graph = embedded_graph(metadata, KEY)
+    return None if graph is None else WholePath(graph, options)
 
 
 def shrink(pixels: NDArray[Any]) -> Floats:

@@ -13,13 +13,13 @@ import torch
 
 from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.task_samples import Enlarging
-from pellucid_teacher.training.checkpoint import averaged_weights, run_so_far
+from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import StepReport, TrainConfig, train
 
 from .enlarger import SR4, Enlarger, EnlargerConfig
 from .frozen_teacher import FrozenTeacher
 from .losses import Losses
-from .objective import EnlargingLoss
+from .objective import EnlargingLoss, following
 from .student import EnlargingStudent
 from .weights import Provenance, begin_enlarging_from, continued, save_student
 
@@ -80,15 +80,9 @@ def train_enlarger(
         begin_enlarging_from(network, config.start)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = EnlargingLoss(config.losses, None if teacher is None else teacher.restore)
-    # A step's progress must be known before the step, also for the first one after a resume.
-    step, elapsed = run_so_far(folder)
-    loss.progress = max(
-        step / config.train.steps, 0.0 if minutes is None else elapsed / (60.0 * minutes)
-    )
     samples, student = config.samples(corpus, config.crop), EnlargingStudent(network, loss)
-    for report in train(student, samples, config.train, folder, minutes, began):
-        loss.progress = max(report.progress, report.step / config.train.steps)
-        yield report
+    reports = train(student, samples, config.train, folder, minutes, began)
+    yield from following(loss, reports, config.train, folder, minutes)
 
 
 def keep_enlarger(

@@ -12,14 +12,18 @@ A student restores without noise, so it learns without noise too. A later call s
 half-restored (steps.py), and is an ordinary call on that picture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pellucid_teacher.data.stream import Batch
+from pellucid_teacher.training.checkpoint import run_so_far
+from pellucid_teacher.training.config import TrainConfig
+from pellucid_teacher.training.loop import StepReport
 
 from .losses import Losses, annealed, l1, rms
 from .perceptual import load_st_lpips, st_lpips
@@ -38,7 +42,7 @@ class StudentLoss:
     """The loss of one step. teacher: its restored pictures, or None. detailed: False: of a network
     of two scales, what sees the whole picture alone.
 
-    progress: 0..1 of the run, set by whoever watches it; the teacher's weight follows it.
+    progress: 0..1 of the run, set by `following`; the teacher's weight follows it.
     """
 
     def __init__(
@@ -157,3 +161,24 @@ def given_scene(model: nn.Module, seen: Batch, generator: torch.Generator) -> Te
     given = torch.where(trembling, (given + 0.15 * noise).clamp(0.0, 1.0), given)
     given = torch.where(draws[:, :1] > 1.0 - MISSED, given.scatter(1, missed, 0.0), given)
     return torch.cat([statistics, given], dim=1)
+
+
+def following(
+    loss: StudentLoss,
+    reports: Iterator[StepReport],
+    training: TrainConfig,
+    folder: Path,
+    minutes: float | None,
+) -> Iterator[StepReport]:
+    """The reports of a run in `folder`, while the loss is kept up with how far it has come.
+
+    reports: of a run that has not begun. minutes: its time budget, or None.
+    """
+    # A step's progress must be known before the step, also for the first one after a resume.
+    step, elapsed = run_so_far(folder)
+    loss.progress = max(
+        step / training.steps, 0.0 if minutes is None else elapsed / (60.0 * minutes)
+    )
+    for report in reports:
+        loss.progress = max(report.progress, report.step / training.steps)
+        yield report

@@ -12,14 +12,14 @@ from pellucid_teacher.data.corpus import Corpus
 from pellucid_teacher.data.stream import Samples
 from pellucid_teacher.data.synthesis import Synthesis, TaskMix
 from pellucid_teacher.data.wholes import Parts, Wholes
-from pellucid_teacher.training.checkpoint import averaged_weights, run_so_far
+from pellucid_teacher.training.checkpoint import averaged_weights
 from pellucid_teacher.training.loop import StepReport, TrainConfig, train
 
 from .dead_channels import kept_alive, look, revive, revive_levels
 from .estimator_training import prepare_estimator
 from .frozen_teacher import FrozenTeacher
 from .losses import Losses
-from .objective import StudentLoss
+from .objective import StudentLoss, following
 from .plain_unet import TINY, PlainUNet, PlainUNetConfig
 from .student import Loss, Student
 from .temporal import temporal_loss
@@ -111,17 +111,10 @@ def train_student(
         network.requires_grad_(False)
         network.thumbnail.requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # A step's progress must be known before the step, also for the first one after a resume.
-    step, elapsed = run_so_far(folder)
-    loss.progress = max(
-        step / training.steps, 0.0 if minutes is None else elapsed / (60.0 * minutes)
-    )
     reports = train(Student(network, chosen), samples, training, folder, minutes, began)
     if not config.whole:  # the body's dead units stay as they are, like all of it
         reports = kept_alive(reports, network, show, training.seed)
-    for report in reports:
-        loss.progress = max(report.progress, report.step / training.steps)
-        yield report
+    yield from following(loss, reports, training, folder, minutes)
 
 
 def kept_network(config: RunConfig, folder: Path) -> tuple[PlainUNet, int]:

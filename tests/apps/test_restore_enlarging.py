@@ -10,19 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from clips import write_clip
-from fakes import doubling_model
 from typer.testing import CliRunner
 
 from pellucid import Enlarger, Photo, Restorer, read_photo
 from pellucid_apps.cli import app
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
-
-
-@pytest.fixture
-def double(tmp_path: Path) -> Path:
-    onnx.save(doubling_model(), tmp_path / "double.onnx")
-    return tmp_path / "double.onnx"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from fakes import card, doubling_model
+from fakes import card
 from numpy.typing import NDArray
 from onnx_graphs import node, save_graph
 from PIL import Image
@@ -23,13 +23,6 @@ from pellucid.image.header import EXIF, GAMMA
 from pellucid.tiles import plan
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture
-def double(tmp_path: Path) -> Path:
-    """Each pixel becomes 2 x 2 alike."""
-    onnx.save(doubling_model(), tmp_path / "double.onnx")
-    return tmp_path / "double.onnx"
 
 
 @pytest.fixture

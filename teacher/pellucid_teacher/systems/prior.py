@@ -21,7 +21,7 @@ from ..processes import edm, zero_air, zero_shot
 from ..processes.edm import EDMConfig
 from ..processes.patches import patched
 from ..processes.zero_shot import Progress, ZeroShotConfig
-from ..system import Condition, Preset, SystemKind
+from ..system import BaseSystem, Condition, Preset, SystemKind
 from ..training.config import Recipe, TrainConfig
 
 NAME = "prior"
@@ -38,17 +38,12 @@ class PriorOptions:
     method: Method = "physical"
 
 
-class Prior:
+class Prior(BaseSystem):
     """See `System`."""
 
     def __init__(self, options: PriorOptions) -> None:
         self.options = options
         self.network: torch.nn.Module = PriorUNet(options.network)
-
-    def prepare(self, degraded: Tensor, mask: Tensor | None = None) -> Condition:
-        if mask is not None:
-            raise ValueError("the prior restores what it is given; it cannot fill a mask")
-        return Condition(degraded)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """EDM's objective on clean patches; `batch.degraded` is not looked at."""
@@ -57,17 +52,12 @@ class Prior:
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         return edm.loss(self.network, process, clean, sigma, noise)
 
-    def restore(
-        self,
-        degraded: Tensor,
-        steps: int | None = None,
-        generator: torch.Generator | None = None,
-        mask: Tensor | None = None,
+    def sample(
+        self, condition: Condition, steps: int | None, generator: torch.Generator | None
     ) -> Tensor:
         """One picture after another: each has a degradation of its own."""
-        pictures = self.prepare(degraded, mask).picture  # (B, 3, H, W)
-        restored = [self.restore_one(one[None], steps, generator)[0] for one in pictures]
-        return torch.cat(restored)
+        pictures = condition.picture  # (B, 3, H, W)
+        return torch.cat([self.restore_one(one[None], steps, generator)[0] for one in pictures])
 
     def restore_one(
         self,
